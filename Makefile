@@ -1,0 +1,43 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CORES ?= all
+# The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+READY := $(VENV)/ready
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help setup demo test lint clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv and install the pinned set; MMCV_WHEEL or MMCV_INDEX name a ready mmcv
+
+$(READY): envs/install.sh envs/requirements.txt envs/build-requirements.txt pyproject.toml
+	@[[ -n "$(PYTHON)" ]] || { echo "no Python 3.11 or 3.12 found: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@[[ -x $(BIN)/python ]] || "$(PYTHON)" -m venv $(VENV) || \
+		{ echo "cannot make a virtual environment: install venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@PYTHON=$(BIN)/python envs/install.sh
+	@touch $@
+
+demo: $(READY) ## run the demo experiment (config/config.yaml) to tables and plots
+	snakemake --cores $(CORES)
+	@echo "tables and plots: results/demo"
+
+test: $(READY) ## run the default test suite
+	pytest
+
+lint: $(READY) ## ruff, snakefmt, snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+clean: ## remove the environment (results stay)
+	rm -rf $(VENV)

@@ -1,0 +1,22 @@
+"""RetinaNet of the demo: ResNet-34 with 32 base channels, trained from scratch, 96-channel FPN."""
+
+_base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py"]
+
+model = dict(
+    backbone=dict(
+        depth=34,
+        base_channels=32,
+        frozen_stages=-1,
+        norm_eval=False,
+        init_cfg=None,
+    ),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=96, num_outs=4),
+    bbox_head=dict(
+        num_classes=8,
+        in_channels=96,
+        feat_channels=96,
+        stacked_convs=2,
+        anchor_generator=dict(octave_base_scale=3, strides=[8, 16, 32, 64]),
+    ),
+    test_cfg=dict(max_per_img=50, nms_pre=200),
+)

@@ -1,0 +1,77 @@
+"""Adaptation cost: how badly the neck features of one detector map linearly onto another's.
+
+A reconstruction (docs/method.md): the paper names the cost, its formula here is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+@dataclass
+class Moments:
+    """Sums over positions that least squares needs, in float64, source (Cs) and target (Ct) side by side."""
+
+    count: int = 0
+    total: Tensor = field(default_factory=lambda: torch.zeros(()))
+    products: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    def add(self, source: Tensor, target: Tensor) -> None:
+        """Take in a batch: N x Cs x Hs x Ws and N x Ct x Ht x Wt; the source goes onto the target's grid."""
+        if source.shape[2:] != target.shape[2:]:
+            source = interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
+        both = torch.cat([source, target], 1).transpose(0, 1).flatten(1).double()
+        self.count += both.shape[1]
+        self.total = self.total + both.sum(1)
+        self.products = self.products + both @ both.T
+
+    def centred(self, mean: Tensor) -> Tensor:
+        """Mean of (x - mean)(x - mean)^T, (Cs + Ct) squared."""
+        cross = torch.outer(self.total / self.count, mean)
+        return self.products / self.count - cross - cross.T + torch.outer(mean, mean)
+
+
+def cost(fit: Moments, held_out: Moments, source_channels: int, ridge: float) -> float:
+    """``1 - R^2``, on held-out positions, of the best 1x1 convolution from source to target.
+
+    Every channel is standardised over both halves; channels that never change are left out. R^2 is the
+    share of the target's variance explained, all channels together.
+
+    Args:
+        fit: moments of the half that the convolution is fitted on.
+        held_out: moments of the other half.
+        source_channels: Cs; the rest of the moments are the target's.
+        ridge: added to the source's (unit) variances.
+    """
+    count = fit.count + held_out.count
+    mean = (fit.total + held_out.total) / count
+    both = (fit.centred(mean) * fit.count + held_out.centred(mean) * held_out.count) / count
+    scale = both.diagonal().clamp(min=0).sqrt()
+    alive = scale > 1e-6 * scale.max()
+    source = alive.clone()
+    source[source_channels:] = False
+    target = alive & ~source
+    unit = torch.outer(scale, scale).clamp(min=torch.finfo(torch.float64).tiny)
+    # The bias is a source channel that is always 1: the mean of the fitted half need not be the whole's.
+    fit_mean, held_mean = ((m.total / m.count - mean) / scale for m in (fit, held_out))
+    a, b = _with_bias(fit.centred(mean) / unit, fit_mean, source, target)
+    penalty = ridge * torch.eye(len(a), dtype=a.dtype)
+    penalty[-1, -1] = 0
+    weights = torch.linalg.solve(a + penalty, b)
+    a, b = _with_bias(held_out.centred(mean) / unit, held_mean, source, target)
+    total = (held_out.centred(mean) / unit).diagonal()[target]
+    residual = total.sum() - 2 * (weights * b).sum() + ((a @ weights) * weights).sum()
+    variance = total - held_mean[target].square()
+    return float(residual / variance.sum())
+
+
+def _with_bias(second: Tensor, mean: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Normal equations with a constant channel: (Cs + 1) squared, and (Cs + 1) x Ct."""
+    a = torch.ones(int(source.sum()) + 1, int(source.sum()) + 1, dtype=second.dtype)
+    a[:-1, :-1] = second[source][:, source]
+    a[:-1, -1] = a[-1, :-1] = mean[source]
+    return a, torch.cat([second[source][:, target], mean[target][None]])

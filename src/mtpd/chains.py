@@ -1,0 +1,96 @@
+"""Chains: the stages a student has gone through, written as one path component.
+
+``r101@12+x101@12`` is a stage of 12 epochs under r101 and then one under x101; ``none@24`` has no teacher;
+``r101~x101@24`` has both teachers at once. This module alone parses and writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+STAGE = rf"{NAME}(?:~{NAME})*@[1-9][0-9]*"
+CHAIN = rf"{STAGE}(?:\+{STAGE})*"
+NO_TEACHER = "none"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a chain: the teachers at work (none, one, or several at once) and its epochs."""
+
+    teachers: tuple[str, ...]
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"{'~'.join(self.teachers) or NO_TEACHER}@{self.epochs}"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The stages from the start, in order."""
+
+    stages: tuple[Stage, ...]
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.stages))
+
+    @property
+    def last(self) -> Stage:
+        return self.stages[-1]
+
+    @property
+    def parent(self) -> Chain | None:
+        """The chain without its last stage; None for the first stage."""
+        return Chain(self.stages[:-1]) if len(self.stages) > 1 else None
+
+    @property
+    def prefixes(self) -> list[Chain]:
+        """The chains from the first stage to this one."""
+        return [Chain(self.stages[:end]) for end in range(1, len(self.stages) + 1)]
+
+    @property
+    def epochs(self) -> int:
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        return tuple(name for stage in self.stages for name in stage.teachers)
+
+
+def parse(text: str) -> Chain:
+    """Read a chain.
+
+    Raises:
+        ValueError: the text is not a chain, or ``none`` stands beside a teacher.
+    """
+    if not re.fullmatch(CHAIN, text):
+        raise ValueError(
+            f"{text!r} is not a chain: expected stages like 'r101@12+x101@12', 'none@24' or 'r101~x101@24'"
+        )
+    return Chain(tuple(_parse_stage(part) for part in text.split("+")))
+
+
+def _parse_stage(text: str) -> Stage:
+    names, _, epochs = text.rpartition("@")
+    teachers = tuple(names.split("~"))
+    if teachers == (NO_TEACHER,):
+        teachers = ()
+    if NO_TEACHER in teachers or len(set(teachers)) < len(teachers):
+        raise ValueError(f"{text!r} names 'none' beside a teacher, or one teacher twice")
+    return Stage(teachers, int(epochs))
+
+
+def split_evenly(teachers: list[str], epochs: int) -> Chain:
+    """One stage a teacher, ``epochs`` shared among them as evenly as they go (later stages get the rest).
+
+    Raises:
+        ValueError: fewer epochs than stages.
+    """
+    if not teachers:
+        return Chain((Stage((), epochs),))
+    short, rest = divmod(epochs, len(teachers))
+    if short < 1:
+        raise ValueError(f"{epochs} epochs do not give one to each of {len(teachers)} stages")
+    lengths = [short + (i >= len(teachers) - rest) for i in range(len(teachers))]
+    return Chain(tuple(Stage((t,), n) for t, n in zip(teachers, lengths, strict=True)))

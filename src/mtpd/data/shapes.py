@@ -1,0 +1,176 @@
+"""The embedded data set: textured shapes on cluttered backgrounds, in COCO format.
+
+The same seed gives the same bytes. Shapes overlap (a hidden one is dropped, a partly hidden one keeps its
+whole outline, as COCO's amodal-looking polygons often do), range from a few pixels to half the image, stand
+now and then in crowd regions, and some images hold none.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CLASSES = ("disc", "square", "triangle", "pentagon", "star", "cross", "ring", "bar")
+EMPTY_SHARE = 0.04
+CROWD_SHARE = 0.06
+VISIBLE_SHARE = 0.3
+
+
+def generate(folder: Path, split: str, images: int, size: int, seed: int) -> dict:
+    """Draw one split into ``folder`` (PNG files) and return its COCO annotations.
+
+    Args:
+        folder: where the images go; must exist.
+        split: ``train`` or ``val``; part of the seed and of the file names.
+        images: how many.
+        size: side of an image in pixels.
+        seed: of the whole data set.
+    """
+    coco = {
+        "info": {"description": f"shapes, seed {seed}", "version": "1"},
+        "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)],
+        "images": [],
+        "annotations": [],
+    }
+    for image_id in range(1, images + 1):
+        rng = np.random.default_rng([seed, int.from_bytes(split.encode(), "big"), image_id])
+        canvas, objects = draw_image(rng, size)
+        name = f"{split}_{image_id:06d}.png"
+        if not cv2.imwrite(str(folder / name), canvas):
+            raise OSError(f"cannot write {folder / name}")
+        coco["images"].append({"id": image_id, "file_name": name, "width": size, "height": size})
+        for item in objects:
+            coco["annotations"].append({"id": len(coco["annotations"]) + 1, "image_id": image_id, **item})
+    return coco
+
+
+def write(coco: dict, path: Path) -> None:
+    path.write_text(json.dumps(coco, sort_keys=True) + "\n")
+
+
+def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[dict]]:
+    """One image, (size, size, 3) uint8 BGR, and its COCO annotations without ids."""
+    canvas = _background(rng, size)
+    if rng.random() < EMPTY_SHARE:
+        return canvas, []
+    objects = [_draw_object(rng, canvas) for _ in range(rng.integers(2, 9))]
+    if rng.random() < CROWD_SHARE:
+        objects.append(_draw_crowd(rng, canvas))
+    return canvas, _drop_hidden(objects)
+
+
+def _background(rng: np.random.Generator, size: int) -> np.ndarray:
+    coarse = rng.integers(60, 196, (rng.integers(2, 7), rng.integers(2, 7), 3), dtype=np.uint8)
+    canvas = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+    canvas += rng.integers(-14, 15, (size, size, 1), dtype=np.int16)
+    canvas = np.clip(canvas, 0, 255).astype(np.uint8)
+    for _ in range(rng.integers(3, 10)):  # clutter: strokes of no class
+        start, end = rng.integers(0, size, (2, 2)).tolist()
+        cv2.line(canvas, start, end, rng.integers(0, 256, 3).tolist(), int(rng.integers(1, 3)))
+    return canvas
+
+
+def _draw_object(rng: np.random.Generator, canvas: np.ndarray) -> dict:
+    size = canvas.shape[0]
+    category = int(rng.integers(len(CLASSES)))
+    radius = size * 0.05 * 5 ** rng.random()
+    centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
+    outline = _outline(CLASSES[category], radius, rng.uniform(0, 2 * np.pi)) + centre
+    mask = _paint(rng, canvas, outline, hollow=CLASSES[category] == "ring")
+    return {"category_id": category + 1, "outline": outline, "mask": mask, "iscrowd": 0}
+
+
+def _draw_crowd(rng: np.random.Generator, canvas: np.ndarray) -> dict:
+    """A heap of small shapes of one class, annotated as one crowd region (uncompressed RLE)."""
+    size = canvas.shape[0]
+    category = int(rng.integers(len(CLASSES)))
+    middle = rng.uniform(0.3 * size, 0.7 * size, 2)
+    region = np.zeros((size, size), bool)
+    for _ in range(rng.integers(8, 14)):
+        outline = _outline(CLASSES[category], size * 0.05, rng.uniform(0, 2 * np.pi))
+        outline = outline + middle + rng.normal(0, size * 0.08, 2)
+        region |= _paint(rng, canvas, outline, hollow=CLASSES[category] == "ring")
+    return {"category_id": category + 1, "outline": None, "mask": region, "iscrowd": 1}
+
+
+def _outline(name: str, radius: float, turn: float) -> np.ndarray:
+    """Corners of a shape around the origin, (n, 2) in pixels."""
+    corners = {"disc": 24, "ring": 24, "square": 4, "triangle": 3, "pentagon": 5}
+    if name in corners:
+        angles = turn + np.linspace(0, 2 * np.pi, corners[name], endpoint=False)
+        return radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+    if name == "star":
+        angles = turn + np.linspace(0, 2 * np.pi, 10, endpoint=False)
+        spokes = radius * np.where(np.arange(10) % 2, 0.45, 1.0)
+        return spokes[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+    a = 0.33
+    flat = {
+        "cross": [(a, 1), (a, a), (1, a), (1, -a), (a, -a), (a, -1)],
+        "bar": [(1, 0.28), (1, -0.28)],
+    }[name]
+    points = np.array(flat + [(-x, -y) for x, y in flat]) * radius
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return points @ rotation.T
+
+
+def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, hollow: bool) -> np.ndarray:
+    """Fill a shape with a noisy, striped or plain colour; returns its mask, (size, size) bool."""
+    mask = np.zeros(canvas.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    filled = mask.copy()
+    if hollow:
+        middle = outline.mean(0)
+        cv2.fillPoly(filled, [np.round((outline - middle) * 0.55 + middle).astype(np.int32)], 0)
+    inside = filled.astype(bool)
+    colour = rng.integers(0, 256, 3).astype(np.int16)
+    texture = np.zeros((*mask.shape, 1), np.int16)
+    kind = rng.integers(3)
+    if kind == 1:
+        texture += rng.integers(-40, 41, texture.shape, dtype=np.int16)
+    elif kind == 2:
+        rows, columns = np.indices(mask.shape)
+        texture += (45 * np.sin((rows * rng.uniform(-1, 1) + columns) * 1.2))[..., None].astype(np.int16)
+    painted = np.clip(colour + texture, 0, 255).astype(np.uint8)
+    canvas[inside] = painted[inside]
+    return mask.astype(bool)
+
+
+def _drop_hidden(objects: list[dict]) -> list[dict]:
+    """Keep what later shapes leave visible, as COCO annotations."""
+    kept: list[dict] = []
+    covered = np.zeros_like(objects[0]["mask"])
+    for item in reversed(objects):
+        visible = (item["mask"] & ~covered).sum() / max(item["mask"].sum(), 1)
+        covered |= item["mask"]
+        if visible >= VISIBLE_SHARE:
+            kept.append(_annotation(item))
+    return kept[::-1]
+
+
+def _annotation(item: dict) -> dict:
+    mask = item["mask"]
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+    if item["iscrowd"]:
+        segmentation = {"size": list(mask.shape), "counts": _run_lengths(mask)}
+    else:
+        last = mask.shape[0] - 1
+        segmentation = [[round(float(v), 2) for v in np.clip(item["outline"], 0, last).ravel()]]
+    return {
+        "category_id": item["category_id"],
+        "bbox": [int(v) for v in box],
+        "area": int(mask.sum()),
+        "iscrowd": item["iscrowd"],
+        "segmentation": segmentation,
+    }
+
+
+def _run_lengths(mask: np.ndarray) -> list[int]:
+    """COCO's uncompressed run lengths: columns first, starting with zeros."""
+    flat = np.concatenate([[0], mask.ravel(order="F"), [0]]).astype(np.int8)
+    changes = np.flatnonzero(np.diff(flat))
+    runs = np.diff(np.concatenate([[0], changes, [mask.size]]))
+    return [int(v) for v in (runs[:-1] if changes.size and changes[-1] == mask.size else runs)]

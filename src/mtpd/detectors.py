@@ -1,0 +1,175 @@
+"""Detectors: from a name in the experiment to an mmdet model, its data, and its checkpoint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import mmdet
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+import mtpd
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is not what it should be; the message names the file and the first tensors."""
+
+
+def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Config:
+    """The mmdet config of a detector, with heads for ``classes`` (``mmdet::x/y.py`` or a file)."""
+    if source.startswith("mmdet::"):
+        source = str(Path(mmdet.__file__).parent / ".mim/configs" / source.removeprefix("mmdet::"))
+    config = Config.fromfile(source)
+    config.merge_from_dict(overrides)
+    _set_classes(config.model, len(classes))
+    return Config({"default_scope": "mmdet", "model": config.model})
+
+
+def _set_classes(node, count: int) -> None:
+    """Every head's ``num_classes`` (backbones have one too, of no consequence)."""
+    children = node.values() if isinstance(node, dict) else node
+    for child in children:
+        if isinstance(child, (dict, list, tuple)):
+            _set_classes(child, count)
+    if isinstance(node, dict) and "num_classes" in node:
+        node["num_classes"] = count
+
+
+def build(config: Config) -> nn.Module:
+    init_default_scope("mmdet")
+    return MODELS.build(config.model)
+
+
+def without_pretraining(config: Config) -> Config:
+    """The same detector, with no weights to fetch: its checkpoint brings them all."""
+    config = Config(config.to_dict())
+    _drop_pretrained(config.model)
+    return config
+
+
+def _drop_pretrained(node) -> None:
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, (dict, list, tuple)):
+            _drop_pretrained(child)
+    if isinstance(node, dict):
+        node.pop("pretrained", None)
+        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
+            node["init_cfg"] = None
+
+
+def add_data(config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int) -> Config:
+    """Pipelines and loaders of a COCO-format data set, the same for every detector of an experiment.
+
+    Args:
+        dataset: ``train`` and ``val`` (each ``annotations`` and ``images``), ``scale``, ``flip``.
+    """
+    masks = "mask_head" in config.model.get("roi_head", {})
+    scale = tuple(dataset["scale"])
+    load = [ConfigDict(type="LoadImageFromFile")]
+    resize = [ConfigDict(type="Resize", scale=scale, keep_ratio=True)]
+    labels = [ConfigDict(type="LoadAnnotations", with_bbox=True, with_mask=masks)]
+    keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    train = [*load, *labels, *resize, ConfigDict(type="RandomFlip", prob=dataset["flip"])]
+    train.append(ConfigDict(type="PackDetInputs"))
+    test = [*load, *resize, ConfigDict(type="PackDetInputs", meta_keys=keys)]
+
+    def loader(split, pipeline, shuffle, size):
+        return ConfigDict(
+            batch_size=size,
+            num_workers=workers,
+            persistent_workers=False,
+            sampler=ConfigDict(type="DefaultSampler", shuffle=shuffle),
+            dataset=ConfigDict(
+                type="CocoDataset",
+                metainfo=ConfigDict(classes=classes),
+                ann_file=os.path.abspath(dataset[split]["annotations"]),
+                data_prefix=ConfigDict(img=os.path.abspath(dataset[split]["images"])),
+                filter_cfg=ConfigDict(filter_empty_gt=False, min_size=1),
+                test_mode=not shuffle,
+                pipeline=pipeline,
+                backend_args=None,
+            ),
+        )
+
+    config.merge_from_dict(
+        {
+            "train_dataloader": loader("train", train, True, batch_size),
+            "val_dataloader": loader("val", test, False, 1),
+            "test_dataloader": loader("val", test, False, 1),
+            "test_pipeline": test,
+        }
+    )
+    return config
+
+
+def _allow_list() -> list:
+    """What checkpoints may hold beside tensors and plain values: mmengine's logs, which are arrays."""
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    reconstruct = np.empty(0).__reduce__()[0]
+    return [HistoryBuffer, np.ndarray, np.dtype, np._core.multiarray.scalar, reconstruct, *dtypes]
+
+
+def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
+    """Read a checkpoint as data: it can run no code.
+
+    Raises:
+        CheckpointError: the file is damaged, or wants more than tensors and plain values.
+    """
+    try:
+        with torch.serialization.safe_globals(_allow_list()):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path}: refused, not a plain checkpoint: {str(error).splitlines()[0]}") from error
+
+
+@CheckpointLoader.register_scheme(prefixes="", force=True)
+def _load_local(filename, map_location=None, logger="current"):
+    """mmengine's own reader unpickles what is not plain; with this one, every door is read_checkpoint."""
+    return read_checkpoint(filename, map_location)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    checkpoint = read_checkpoint(path)
+    return checkpoint.get("state_dict", checkpoint)
+
+
+def load_weights(detector: nn.Module, path: str | Path) -> None:
+    """Load a checkpoint that must fit.
+
+    Raises:
+        CheckpointError: tensors are missing, unexpected, or of another shape.
+    """
+    weights = {k: v for k, v in read_weights(path).items() if not k.startswith("data_preprocessor.")}
+    own = detector.state_dict()
+    wrong = {
+        "missing": [name for name in own if name not in weights],
+        "unexpected": [name for name in weights if name not in own],
+        "misshapen": [n for n in own if n in weights and own[n].shape != weights[n].shape],
+    }
+    if any(wrong.values()):
+        found = "; ".join(f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in wrong.items() if v)
+        raise CheckpointError(f"{path}: does not fit its detector: {found}")
+    detector.load_state_dict(weights)
+
+
+def save_student(path: Path, student: nn.Module, config: Config, classes: tuple[str, ...], provenance: dict) -> None:
+    """Write an ordinary mmdet checkpoint of the student alone, atomically."""
+    meta = {
+        "cfg": config.pretty_text,
+        "dataset_meta": {"classes": classes},
+        "mtpd": {"version": mtpd.__version__, **provenance},
+    }
+    weights = {name: tensor.cpu() for name, tensor in student.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    torch.save({"meta": meta, "state_dict": weights}, partial)
+    partial.replace(path)

@@ -1,0 +1,108 @@
+"""The distiller: any mmdet detector with a neck, learning from frozen teachers."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from mtpd import taps
+from mtpd.losses import LOSSES
+
+
+class TeacherLink(nn.Module):
+    """What is trained between the student and one teacher: adaptors and the loss's own parts."""
+
+    def __init__(self, pairs: list[tuple[taps.Tap, taps.Tap]], loss: str, options: dict[str, float]):
+        super().__init__()
+        self.pairs = pairs
+        self.adaptors = nn.ModuleList(
+            nn.Identity() if s.channels == t.channels else nn.Conv2d(s.channels, t.channels, 1)
+            for s, t in pairs
+        )
+        self.loss = LOSSES[loss]([t.channels for _, t in pairs], **options)
+
+    def forward(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> dict[str, Tensor]:
+        target = taps.read(teacher, [t for _, t in self.pairs])
+        source = taps.read(student, [s for s, _ in self.pairs])
+        adapted = [
+            _on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)
+        ]
+        return self.loss(adapted, target)
+
+
+def _on_grid(source: Tensor, target: Tensor) -> Tensor:
+    if source.shape[2:] == target.shape[2:]:
+        return source
+    return interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
+
+
+class Preprocessor(nn.Module):
+    """The student's preprocessing, and beside it each teacher's own normalisation of the same images."""
+
+    def __init__(self, student: nn.Module, teachers: list[nn.Module]):
+        super().__init__()
+        self.student = student
+        self.teachers = nn.ModuleList(teachers)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        if not training:
+            return self.student(data, training)
+        for_teachers = [t({"inputs": list(data["inputs"])}, False)["inputs"] for t in self.teachers]
+        return {**self.student(data, training), "teacher_inputs": for_teachers}
+
+
+class Distiller(BaseModel):
+    """Student, frozen teachers, and what links them; the loss is the student's plus the links' mean.
+
+    The teachers stand outside the module tree: they are never trained, saved, wrapped, or put in train mode.
+
+    Args:
+        student: an mmdet detector.
+        teachers: mmdet detectors with their weights; moved to ``device``.
+        loss: key of ``LOSSES``.
+        options: the loss's keyword arguments.
+        student_taps: modules of the student to read; found if None.
+        device: where the teachers go (the runner moves the student).
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teachers: list[nn.Module],
+        loss: str,
+        options: dict[str, float],
+        student_taps: tuple[str, ...] | None = None,
+        device: str = "cpu",
+    ):
+        preprocessors = [copy.deepcopy(teacher.data_preprocessor) for teacher in teachers]
+        super().__init__(Preprocessor(student.data_preprocessor, preprocessors))
+        self.student = student
+        frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
+        object.__setattr__(self, "teachers", frozen)
+        found = taps.find_taps(student, student_taps)
+        self.links = nn.ModuleList(
+            TeacherLink(taps.pair_by_stride(found, taps.find_taps(teacher)), loss, options)
+            for teacher in teachers
+        )
+
+    def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):
+        if mode != "loss":
+            return self.student(inputs, data_samples, mode)
+        modules = {s.module for link in self.links for s, _ in link.pairs}
+        with taps.recorded(self.student, modules) as features:
+            losses = self.student(inputs, data_samples, mode="loss")
+        for link, teacher, images in zip(self.links, self.teachers, teacher_inputs, strict=True):
+            for name, value in link(features, self._teacher_features(link, teacher, images)).items():
+                losses[name] = losses.get(name, 0) + value / len(self.links)
+        return losses
+
+    @staticmethod
+    def _teacher_features(link: TeacherLink, teacher: nn.Module, images: Tensor) -> dict[str, Tensor]:
+        # no_grad, not inference_mode: the loss saves these features for the student's backward pass.
+        with torch.no_grad(), taps.recorded(teacher, {t.module for _, t in link.pairs}) as features:
+            teacher.extract_feat(images)
+        return features

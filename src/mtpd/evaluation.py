@@ -1,0 +1,91 @@
+"""COCO metrics of a detector, scored by pycocotools from the predictions that are written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[str, float]:
+    """The twelve COCO numbers, times 100. What no object of the split can tell (-1 in COCO) is NaN-free: -100.
+
+    Args:
+        annotations: COCO annotation file.
+        predictions: COCO results.
+        kind: ``bbox`` or ``segm``.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        if not predictions:
+            return dict.fromkeys(NAMES, 0.0)
+        evaluation = COCOeval(truth, truth.loadRes(predictions), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
+
+
+class CocoPredictions(BaseMetric):
+    """Collects predictions as COCO results and scores them; ``predictions`` keeps the last lot."""
+
+    def __init__(self, annotations: str | Path, classes: tuple[str, ...]):
+        super().__init__()
+        self.annotations = annotations
+        ids = {c["name"]: c["id"] for c in json.loads(Path(annotations).read_text())["categories"]}
+        self.category_ids = [ids[name] for name in classes]
+        self.predictions: list[dict] = []
+
+    def process(self, data_batch, data_samples) -> None:
+        for sample in data_samples:
+            self.results.append(self._coco_results(sample))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        self.predictions = [item for image in results for item in image]
+        return score(self.annotations, self.predictions, "bbox")
+
+    def _coco_results(self, sample: dict) -> list[dict]:
+        found = sample["pred_instances"]
+        boxes = found["bboxes"].cpu().double().numpy().reshape(-1, 4)
+        corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).round(3).tolist()
+        rows = [
+            {
+                "image_id": int(sample["img_id"]),
+                "category_id": self.category_ids[label],
+                "bbox": box,
+                "score": round(value, 5),
+            }
+            for box, value, label in zip(
+                corners, found["scores"].tolist(), found["labels"].tolist(), strict=True
+            )
+        ]
+        for row, mask in zip(rows, found.get("masks", ()), strict=False):
+            encoded = rle.encode(np.asfortranarray(mask.cpu().numpy().astype(np.uint8)))
+            row["segmentation"] = {"size": encoded["size"], "counts": encoded["counts"].decode()}
+        return rows
+
+
+def metrics(annotations: str | Path, predictions: list[dict], dataset: str) -> dict:
+    """What ``metrics.json`` holds."""
+    kinds = ["bbox"] + ["segm"] * any("segmentation" in row for row in predictions)
+    content = Path(annotations).read_bytes()
+    return {
+        **{kind: score(annotations, predictions, kind) for kind in kinds},
+        "dataset": dataset,
+        "annotations": str(annotations),
+        "annotations_sha256": hashlib.sha256(content).hexdigest(),
+        "images": len(json.loads(content)["images"]),
+        "evaluator": f"pycocotools {version('pycocotools')}",
+        "versions": {name: version(name) for name in ("mtpd", "torch", "onedl-mmdetection")},
+    }

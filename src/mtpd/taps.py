@@ -1,0 +1,97 @@
+"""Where a detector's features are read: one tap a level, with its stride and channels."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+PROBE_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A level of features: the module that puts it out (or the neck and which of its outputs)."""
+
+    module: str
+    index: int | None
+    stride: int
+    channels: int
+
+
+def find_taps(detector: nn.Module, modules: tuple[str, ...] | None = None) -> list[Tap]:
+    """Find the taps of a detector, finest level first.
+
+    With an FPN, they are the outputs of ``neck.fpn_convs.{i}.conv``, as in the paper (a max-pooled P6 has no
+    convolution and no tap); with any other neck, its outputs. Strides are found by a forward pass.
+
+    Args:
+        detector: an mmdet detector.
+        modules: names of the modules to read instead.
+
+    Raises:
+        ValueError: there is no neck, or no module of that name.
+    """
+    known = dict(detector.named_modules())
+    if modules is None:
+        if "neck" not in known:
+            raise ValueError("the detector has no neck: name the modules to read in the recipe's 'taps'")
+        convs = getattr(detector.neck, "fpn_convs", ())
+        modules = tuple(f"neck.fpn_convs.{i}.conv" for i in range(len(convs))) or ("neck",)
+    if missing := [name for name in modules if name not in known]:
+        raise ValueError(f"taps: the detector has no module {missing[0]!r}")
+    return _measure(detector, modules)
+
+
+def _measure(detector: nn.Module, modules: tuple[str, ...]) -> list[Tap]:
+    device = next(detector.parameters()).device
+    was_training = detector.training
+    detector.eval()
+    with torch.no_grad(), recorded(detector, modules) as outputs:
+        detector.extract_feat(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE, device=device))
+    detector.train(was_training)
+    taps = []
+    for name in modules:
+        output = outputs[name]
+        levels = [(None, output)] if isinstance(output, Tensor) else list(enumerate(output))
+        taps += [Tap(name, i, PROBE_SIZE // level.shape[-1], level.shape[1]) for i, level in levels]
+    return taps
+
+
+@contextmanager
+def recorded(detector: nn.Module, modules):
+    """Within the block, the outputs of the named modules' last call, by name."""
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name):
+        def hook(_module, _inputs, output):
+            outputs[name] = output
+
+        return hook
+
+    handles = [detector.get_submodule(name).register_forward_hook(keep(name)) for name in modules]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def read(outputs: dict[str, Tensor], taps: list[Tap]) -> list[Tensor]:
+    return [outputs[t.module] if t.index is None else outputs[t.module][t.index] for t in taps]
+
+
+def pair_by_stride(student: list[Tap], teacher: list[Tap]) -> list[tuple[Tap, Tap]]:
+    """The levels that both have.
+
+    Raises:
+        ValueError: they have none in common.
+    """
+    by_stride = {tap.stride: tap for tap in teacher}
+    pairs = [(tap, by_stride[tap.stride]) for tap in student if tap.stride in by_stride]
+    if not pairs:
+        found = [tap.stride for tap in student], sorted(by_stride)
+        raise ValueError(f"student and teacher share no stride: {found[0]} and {found[1]}")
+    return pairs
