@@ -12,7 +12,7 @@ model = dict(
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=96, num_outs=4),
     bbox_head=dict(
-        num_classes=8,
+        num_classes=6,
         in_channels=96,
         feat_channels=96,
         stacked_convs=2,

@@ -12,7 +12,7 @@ model = dict(
     ),
     neck=dict(in_channels=[8, 16, 32, 64], out_channels=64, num_outs=4),
     bbox_head=dict(
-        num_classes=8,
+        num_classes=6,
         in_channels=64,
         feat_channels=64,
         stacked_convs=2,

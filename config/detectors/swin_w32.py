@@ -17,7 +17,7 @@ model = dict(
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4),
     bbox_head=dict(
-        num_classes=8,
+        num_classes=6,
         in_channels=64,
         feat_channels=64,
         stacked_convs=2,

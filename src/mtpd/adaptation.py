@@ -5,11 +5,56 @@ A reconstruction (docs/method.md): the paper names the cost, its formula here is
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import permutations
 
+import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
+
+from mtpd import taps
+
+
+def measure(detectors: dict[str, nn.Module], batches, half: int, ridge: float) -> pd.DataFrame:
+    """Costs between all detectors, by level, from one pass over the probe images.
+
+    Args:
+        detectors: mmdet detectors by name, in eval mode, on one device.
+        batches: probe images, each a mmengine batch of one image (``inputs``).
+        half: how many of them the maps are fitted on; the rest is held out.
+        ridge: see ``cost``.
+
+    Returns:
+        Columns source, target, stride (pixels), cost, positions (held out); one row a pair and level.
+    """
+    found = {name: taps.find_taps(detector) for name, detector in detectors.items()}
+    moments: dict[tuple, Moments] = defaultdict(Moments)
+    for index, batch in enumerate(batches):
+        features = {name: _features(detectors[name], found[name], batch) for name in detectors}
+        for source, target in permutations(detectors, 2):
+            for s, t in taps.pair_by_stride(found[source], found[target]):
+                moments[source, target, s.stride, index < half].add(features[source][s], features[target][t])
+    rows = []
+    for source, target in permutations(detectors, 2):
+        for s, _ in taps.pair_by_stride(found[source], found[target]):
+            fit, held_out = (moments[source, target, s.stride, fitted] for fitted in (True, False))
+            value = cost(fit, held_out, s.channels, ridge)
+            rows.append((source, target, s.stride, value, held_out.count))
+    return pd.DataFrame(rows, columns=["source", "target", "stride", "cost", "positions"])
+
+
+def over_levels(costs: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """C(source -> target): the mean over levels."""
+    return costs.groupby(["source", "target"])["cost"].mean().to_dict()
+
+
+@torch.no_grad()
+def _features(detector: nn.Module, found: list[taps.Tap], batch: dict) -> dict[taps.Tap, Tensor]:
+    with taps.recorded(detector, {tap.module for tap in found}) as outputs:
+        detector.extract_feat(detector.data_preprocessor(batch, False)["inputs"])
+    return dict(zip(found, taps.read(outputs, found), strict=True))
 
 
 @dataclass

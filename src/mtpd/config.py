@@ -48,7 +48,9 @@ class Dataset(Model):
     generate: Generate | None = None
     train: Split | None = None
     val: Split | None = None
-    scale: tuple[int, int] = Field((1333, 800), description="width and height images are resized into, pixels")
+    scale: tuple[int, int] = Field(
+        (1333, 800), description="width and height images are resized into, pixels"
+    )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip in training")
 
     @model_validator(mode="after")
@@ -89,7 +91,9 @@ class Detector(Model):
 class Order(Model):
     probe_images: int = Field(200, ge=4, description="training images the adaptation cost is measured on")
     max_teachers: int = Field(3, ge=1, description="most teachers that BGS chooses")
-    ridge: float = Field(1e-4, ge=0, description="ridge of the fit, per position, channels being standardised")
+    ridge: float = Field(
+        1e-4, ge=0, description="ridge of the fit, per position, channels being standardised"
+    )
     seed: int = 0
 
 
@@ -125,8 +129,7 @@ class Recipe(Model):
 class Compute(Model):
     """What a training job takes."""
 
-    threads: int = Field(1, ge=1)
-    workers: int = Field(0, ge=0, description="data-loading processes")
+    threads: int = Field(1, ge=1, description="CPU cores; with GPUs, the cores beyond one each load data")
     gpus: int = Field(0, ge=0, description="more than one starts torchrun")
     mem_mb: int = Field(4000, ge=1)
     runtime: int = Field(240, ge=1, description="minutes")
@@ -206,7 +209,7 @@ class Experiment(Model):
         return self.arms[arm].seeds or self.seeds
 
     def arm_chains(self, arm: str, orders: dict[str, list[list[str]]] | None) -> list[chains.Chain]:
-        """The chains of an arm; ``orders`` are those of its pool by policy (not needed for a written chain)."""
+        """The chains of an arm; a written one needs no ``orders`` (those of its pool, by policy)."""
         spec = self.arms[arm]
         if spec.chain:
             return [chains.parse(spec.chain)]

@@ -62,7 +62,9 @@ def _drop_pretrained(node) -> None:
             node["init_cfg"] = None
 
 
-def add_data(config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int) -> Config:
+def add_data(
+    config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int
+) -> Config:
     """Pipelines and loaders of a COCO-format data set, the same for every detector of an experiment.
 
     Args:
@@ -129,7 +131,9 @@ def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise CheckpointError(f"{path}: refused, not a plain checkpoint: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{path}: refused, not a plain checkpoint: {str(error).splitlines()[0]}"
+        ) from error
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)
@@ -162,7 +166,21 @@ def load_weights(detector: nn.Module, path: str | Path) -> None:
     detector.load_state_dict(weights)
 
 
-def save_student(path: Path, student: nn.Module, config: Config, classes: tuple[str, ...], provenance: dict) -> None:
+def load(spec: dict, path: str | Path, classes: tuple[str, ...]) -> nn.Module:
+    """A detector (``config`` and ``overrides``) with the weights of a checkpoint, which must fit.
+
+    Raises:
+        CheckpointError: see ``load_weights``.
+    """
+    config = load_config(spec["config"], spec["overrides"], classes)
+    detector = build(without_pretraining(config))
+    load_weights(detector, path)
+    return detector
+
+
+def save_student(
+    path: Path, student: nn.Module, config: Config, classes: tuple[str, ...], provenance: dict
+) -> None:
     """Write an ordinary mmdet checkpoint of the student alone, atomically."""
     meta = {
         "cfg": config.pretty_text,

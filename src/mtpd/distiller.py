@@ -28,9 +28,7 @@ class TeacherLink(nn.Module):
     def forward(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> dict[str, Tensor]:
         target = taps.read(teacher, [t for _, t in self.pairs])
         source = taps.read(student, [s for s, _ in self.pairs])
-        adapted = [
-            _on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)
-        ]
+        adapted = [_on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)]
         return self.loss(adapted, target)
 
 

@@ -19,7 +19,7 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 
 
 def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[str, float]:
-    """The twelve COCO numbers, times 100. What no object of the split can tell (-1 in COCO) is NaN-free: -100.
+    """The twelve COCO numbers, times 100; -100 where the split has no object to tell (-1 in COCO).
 
     Args:
         annotations: COCO annotation file.

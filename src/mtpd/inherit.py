@@ -9,7 +9,7 @@ def inherit(student: nn.Module, teacher: dict[str, Tensor]) -> dict[str, list[st
     """Copy every teacher weight outside the backbone into the student, skipping shapes that differ.
 
     Returns:
-        Names by what became of them: ``inherited``, ``skipped`` (shape differs), ``absent`` (not the student's).
+        Names by what became of them: ``inherited``, ``skipped`` (shape differs), ``absent`` (in the student).
     """
     own = student.state_dict()
     report: dict[str, list[str]] = {"inherited": [], "skipped": [], "absent": []}

@@ -1,4 +1,4 @@
-"""A stage: one student checkpoint and its teachers (or none) -> the next student checkpoint and its metrics."""
+"""A stage: a student checkpoint and its teachers (or none) -> the next student checkpoint and its metrics."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     if resume_from:
         print(f"{label} resumes from {resume_from}", file=sys.stderr)
     runner.train()
-    if runner.epoch % stage.recipe["validate_every"] or not metric.predictions:
+    if runner.epoch == stage.epochs and not metric.predictions:  # the stage was over before this run
         runner.val_loop.run()
     if is_main_process():
         _write_results(stage, runner, config, classes, metric, out)
@@ -118,7 +118,9 @@ def _write_results(stage, runner, config, classes, metric, out: Path) -> None:
     provenance = {"teachers": list(stage.teacher_weights), "parent": stage.parent, "seed": stage.seed}
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "predictions.json", metric.predictions)
-    scores = evaluation.metrics(stage.dataset["val"]["annotations"], metric.predictions, stage.dataset["name"])
+    scores = evaluation.metrics(
+        stage.dataset["val"]["annotations"], metric.predictions, stage.dataset["name"]
+    )
     files.write_json(out / "metrics.json", scores)
     rows = runner.message_hub.get_info("history")
     if not rows[-1].get("AP"):
@@ -136,7 +138,10 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
         detectors.load_weights(student, stage.parent)
     elif not resuming:
         student.init_weights()
-    teachers = [_teacher(spec, path, classes) for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)]
+    teachers = [
+        detectors.load(spec, path, classes)
+        for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)
+    ]
     if teachers and stage.recipe["inherit"] and not stage.parent:
         report = inherit(student, teachers[0].state_dict())
         print(f"inherited {len(report['inherited'])} tensors, skipped {report['skipped']}", file=sys.stderr)
@@ -148,18 +153,41 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
     return Distiller(student, teachers, loss["name"], loss["options"], taps, get_device())
 
 
-def _teacher(spec: dict, path: str, classes: tuple[str, ...]) -> nn.Module:
-    config = detectors.load_config(spec["config"], spec["overrides"], classes)
-    teacher = detectors.build(detectors.without_pretraining(config))
-    detectors.load_weights(teacher, path)
-    return teacher
-
-
 def _keep_weights(student: nn.Module) -> None:
     """The runner calls init_weights() before training; what this stage starts from must survive that."""
     for module in student.modules():
         if hasattr(module, "_is_init"):
             module._is_init = True
+
+
+def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[dict, list[dict]]:
+    """Score a detector's checkpoint on the validation split.
+
+    Args:
+        dataset: as in ``Stage``.
+        detector: ``config`` and ``overrides``.
+        weights: its checkpoint.
+        work: folder for the runner's logs.
+
+    Returns:
+        Metrics, and the predictions they are computed from.
+    """
+    classes = files.classes_of(dataset["train"]["annotations"])
+    config = detectors.load_config(detector["config"], detector["overrides"], classes)
+    detectors.add_data(config, dataset, classes, batch_size=1, workers=0)
+    metric = evaluation.CocoPredictions(dataset["val"]["annotations"], classes)
+    runner = Runner(
+        model=detectors.load(detector, weights, classes),
+        work_dir=str(work),
+        val_dataloader=config.val_dataloader,
+        val_evaluator=Evaluator(metric),
+        val_cfg={},
+        default_scope="mmdet",
+        experiment_name="evaluate",
+    )
+    runner.val()
+    scores = evaluation.metrics(dataset["val"]["annotations"], metric.predictions, dataset["name"])
+    return scores, metric.predictions
 
 
 def _schedule(recipe: dict, epochs: int) -> list[dict]:
@@ -185,6 +213,15 @@ def seed_everything(seed: int, epoch: int) -> None:
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
+
+
+def say(line: str, path: str) -> None:
+    """Write a progress line; where it cannot be written (a socket has no path), the log has it."""
+    try:
+        with open(path, "a") as terminal:
+            terminal.write(line)
+    except OSError:
+        sys.stderr.write(line)
 
 
 class SeedEpochs(Hook):
@@ -215,7 +252,7 @@ class History(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         for name, value in outputs.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.sums[name] = self.sums.get(name, 0.0) + value.item()
 
     def after_train_epoch(self, runner) -> None:
         done, steps = runner.epoch + 1, len(runner.train_dataloader)
@@ -227,8 +264,7 @@ class History(Hook):
         ap = next((f"  AP {r['AP']:.1f}" for r in reversed(rows) if "AP" in r), "")
         line = f"{self.label} epoch {done}/{self.epochs}  loss {row['loss']:.3f}{ap}  {seconds:.0f} s left\n"
         if is_main_process():
-            with open(self.progress, "a") as terminal:
-                terminal.write(line)
+            say(line, self.progress)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         rows = runner.message_hub.get_info("history")

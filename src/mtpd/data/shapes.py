@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-CLASSES = ("disc", "square", "triangle", "pentagon", "star", "cross", "ring", "bar")
+CLASSES = ("disc", "square", "triangle", "star", "cross", "ring")
+HUE_SPREAD = 0.13  # standard deviation of an object's hue around its class's, in turns: a hint, not a label
 EMPTY_SHARE = 0.04
 CROWD_SHARE = 0.06
 VISIBLE_SHARE = 0.3
@@ -56,7 +57,7 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[di
     canvas = _background(rng, size)
     if rng.random() < EMPTY_SHARE:
         return canvas, []
-    objects = [_draw_object(rng, canvas) for _ in range(rng.integers(2, 9))]
+    objects = [_draw_object(rng, canvas) for _ in range(rng.integers(1, 6))]
     if rng.random() < CROWD_SHARE:
         objects.append(_draw_crowd(rng, canvas))
     return canvas, _drop_hidden(objects)
@@ -67,7 +68,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     canvas = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.int16)
     canvas += rng.integers(-14, 15, (size, size, 1), dtype=np.int16)
     canvas = np.clip(canvas, 0, 255).astype(np.uint8)
-    for _ in range(rng.integers(3, 10)):  # clutter: strokes of no class
+    for _ in range(rng.integers(0, 6)):  # clutter: strokes of no class
         start, end = rng.integers(0, size, (2, 2)).tolist()
         cv2.line(canvas, start, end, rng.integers(0, 256, 3).tolist(), int(rng.integers(1, 3)))
     return canvas
@@ -76,10 +77,10 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
 def _draw_object(rng: np.random.Generator, canvas: np.ndarray) -> dict:
     size = canvas.shape[0]
     category = int(rng.integers(len(CLASSES)))
-    radius = size * 0.05 * 5 ** rng.random()
+    radius = size * 0.07 * 4.5 ** rng.random()
     centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
     outline = _outline(CLASSES[category], radius, rng.uniform(0, 2 * np.pi)) + centre
-    mask = _paint(rng, canvas, outline, hollow=CLASSES[category] == "ring")
+    mask = _paint(rng, canvas, outline, category)
     return {"category_id": category + 1, "outline": outline, "mask": mask, "iscrowd": 0}
 
 
@@ -92,13 +93,13 @@ def _draw_crowd(rng: np.random.Generator, canvas: np.ndarray) -> dict:
     for _ in range(rng.integers(8, 14)):
         outline = _outline(CLASSES[category], size * 0.05, rng.uniform(0, 2 * np.pi))
         outline = outline + middle + rng.normal(0, size * 0.08, 2)
-        region |= _paint(rng, canvas, outline, hollow=CLASSES[category] == "ring")
+        region |= _paint(rng, canvas, outline, category)
     return {"category_id": category + 1, "outline": None, "mask": region, "iscrowd": 1}
 
 
 def _outline(name: str, radius: float, turn: float) -> np.ndarray:
     """Corners of a shape around the origin, (n, 2) in pixels."""
-    corners = {"disc": 24, "ring": 24, "square": 4, "triangle": 3, "pentagon": 5}
+    corners = {"disc": 24, "ring": 24, "square": 4, "triangle": 3}
     if name in corners:
         angles = turn + np.linspace(0, 2 * np.pi, corners[name], endpoint=False)
         return radius * np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -106,26 +107,23 @@ def _outline(name: str, radius: float, turn: float) -> np.ndarray:
         angles = turn + np.linspace(0, 2 * np.pi, 10, endpoint=False)
         spokes = radius * np.where(np.arange(10) % 2, 0.45, 1.0)
         return spokes[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
-    a = 0.33
-    flat = {
-        "cross": [(a, 1), (a, a), (1, a), (1, -a), (a, -a), (a, -1)],
-        "bar": [(1, 0.28), (1, -0.28)],
-    }[name]
-    points = np.array(flat + [(-x, -y) for x, y in flat]) * radius
+    a = 0.33  # a cross, half an arm's width
+    half = [(a, 1), (a, a), (1, a), (1, -a), (a, -a), (a, -1)]
+    points = np.array(half + [(-x, -y) for x, y in half]) * radius
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     return points @ rotation.T
 
 
-def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, hollow: bool) -> np.ndarray:
+def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, category: int) -> np.ndarray:
     """Fill a shape with a noisy, striped or plain colour; returns its mask, (size, size) bool."""
     mask = np.zeros(canvas.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
     filled = mask.copy()
-    if hollow:
+    if CLASSES[category] == "ring":
         middle = outline.mean(0)
         cv2.fillPoly(filled, [np.round((outline - middle) * 0.55 + middle).astype(np.int32)], 0)
     inside = filled.astype(bool)
-    colour = rng.integers(0, 256, 3).astype(np.int16)
+    colour = _colour(rng, category)
     texture = np.zeros((*mask.shape, 1), np.int16)
     kind = rng.integers(3)
     if kind == 1:
@@ -136,6 +134,13 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, ho
     painted = np.clip(colour + texture, 0, 255).astype(np.uint8)
     canvas[inside] = painted[inside]
     return mask.astype(bool)
+
+
+def _colour(rng: np.random.Generator, category: int) -> np.ndarray:
+    """A BGR colour, (3,) int16, whose hue leans towards the class's."""
+    hue = (category / len(CLASSES) + rng.normal(0, HUE_SPREAD)) % 1
+    hsv = np.array([[[hue * 180, rng.integers(90, 256), rng.integers(90, 256)]]], np.uint8)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.int16)
 
 
 def _drop_hidden(objects: list[dict]) -> list[dict]:

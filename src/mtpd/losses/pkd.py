@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+EPS = 1e-6
+
 
 class PKD(nn.Module):
     """``weight * sum over levels of 0.5 * mean((norm(S) - norm(T))^2)``, which is 1 - Pearson's r.
@@ -15,7 +17,6 @@ class PKD(nn.Module):
         weight: of every level; 6 for two-stage teachers, 10 for one-stage ones in the original.
     """
 
-
     def __init__(self, channels: list[int], weight: float = 10.0):
         super().__init__()
         self.weight = weight
@@ -23,10 +24,11 @@ class PKD(nn.Module):
     def forward(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         levels = zip(student, teacher, strict=True)
-        terms = [(self._standardise(s) - self._standardise(t)).square().mean() / 2 for s, t in levels]
+        terms = [(_standardise(s) - _standardise(t)).square().mean() / 2 for s, t in levels]
         return {"loss_pkd": self.weight * sum(terms)}
 
-    def _standardise(self, x: Tensor) -> Tensor:
-        x = x.float()
-        mean = x.mean((0, 2, 3), keepdim=True)
-        return (x - mean) / (x.std((0, 2, 3), keepdim=True, correction=0) + self.eps)
+
+def _standardise(x: Tensor) -> Tensor:
+    x = x.float()
+    mean = x.mean((0, 2, 3), keepdim=True)
+    return (x - mean) / (x.std((0, 2, 3), keepdim=True, correction=0) + EPS)

@@ -1,0 +1,104 @@
+"""The experiment's table: one row a teacher, student and arm."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from mtpd import files
+
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+COST = {"params_m": "params (M)", "gmacs": "GMACs", "ms_per_image": "ms/image"}
+DIGITS = {"params (M)": 2, "GMACs": 2}
+NOTHING = "\N{EN DASH}"
+
+
+def seed_rows(rows: list[dict]) -> pd.DataFrame:
+    """One line for each arm, chain, seed and kind (bbox, segm), with the COCO numbers of its last stage.
+
+    Args:
+        rows: the experiment's (``arm``, ``student``, ``recipe``, ``chain``, ``seed``, ``stages``).
+    """
+    lines = []
+    for row in rows:
+        metrics = files.read_json(f"{row['stages'][-1]['folder']}/metrics.json")
+        what = {key: row[key] for key in ("arm", "student", "recipe", "chain", "seed")}
+        lines += [{**what, "kind": kind, **_scores(metrics[kind])} for kind in _kinds(metrics)]
+    return pd.DataFrame(lines)
+
+
+def _kinds(metrics: dict) -> list[str]:
+    return [kind for kind in ("bbox", "segm") if kind in metrics]
+
+
+def _scores(numbers: dict[str, float]) -> dict[str, float | None]:
+    """COCO's -1 (-100 here) says that the split has no such object."""
+    return {name: numbers[name] if numbers[name] >= 0 else None for name in METRICS}
+
+
+def histories(rows: list[dict]) -> pd.DataFrame:
+    """Every row's epochs: its stages' ``history.csv``, with arm, chain, seed and stage (0, 1, ...)."""
+    lines = [
+        pd.read_csv(f"{stage['folder']}/history.csv").assign(
+            arm=row["arm"], chain=row["chain"], seed=row["seed"], stage=number
+        )
+        for row in rows
+        for number, stage in enumerate(row["stages"])
+    ]
+    return pd.concat(lines, ignore_index=True)
+
+
+def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.DataFrame) -> pd.DataFrame:
+    """Teachers and students first, by AP, then the arms in the experiment's order.
+
+    Args:
+        seeds: of ``seed_rows``.
+        detectors: ``metrics.json`` by detector.
+        complexity: columns ``params_m``, ``gmacs``, ``ms_per_image``, by detector (index).
+    """
+    students = list(dict.fromkeys(seeds["student"]))
+    lines = [
+        {"row": name, "role": "student" if name in students else "teacher", "detector": name, "kind": kind}
+        | _scores(found[kind])
+        for name, found in detectors.items()
+        for kind in _kinds(found)
+    ]
+    alone = pd.DataFrame(lines).sort_values(["role", "AP"], ascending=[False, False])
+    groups = seeds.groupby(["arm", "student", "chain", "kind"], sort=False)
+    arms = groups[list(METRICS)].mean().reset_index()
+    arms["sd"] = groups["AP"].std().to_numpy()
+    arms["seeds"] = groups.size().to_numpy()
+    arms = arms.rename(columns={"arm": "row", "student": "detector"}).assign(role="arm")
+    table = pd.concat([alone, arms], ignore_index=True)
+    table = table.join(complexity.rename(columns=COST), on="detector")
+    columns = ["row", "role", "detector", "chain", "seeds", "AP", "sd", *METRICS[1:], *COST.values()]
+    if (table["kind"] == "segm").any():
+        columns.insert(4, "kind")
+    return table[columns].astype({"seeds": "Int64"})
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    return _readable(table).to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def as_latex(table: pd.DataFrame) -> str:
+    text = _readable(table).rename(columns=_escape)
+    text = text.map(_escape)
+    return text.to_latex(index=False, column_format="l" * 4 + "r" * (table.shape[1] - 4))
+
+
+def _escape(text: str) -> str:
+    for symbol in "_&%#":
+        text = text.replace(symbol, f"\\{symbol}")
+    return text.replace("~", r"\textasciitilde{}")
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    return table.apply(lambda column: column.map(partial(_cell, digits=DIGITS.get(column.name, 1))))
+
+
+def _cell(value, digits: int) -> str:
+    if pd.isna(value):
+        return NOTHING
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,207 @@
+"""Paths and input functions: which file comes from which. Nothing here imports torch or mmdet."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from mtpd import chains, files
+from mtpd.config import ConfigError, load_experiment
+
+try:
+    experiment = load_experiment(config, ", ".join(map(str, workflow.configfiles)) or "config")
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+compute = experiment.compute
+
+# What a command needs to find: this interpreter's programs, the scripts, and how to start a training job.
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+shell.prefix(
+    "set -euo pipefail; "
+    f"export SCRIPTS='{Path(workflow.basedir) / 'workflow' / 'scripts'}'; "
+    "export LAUNCH='"
+    + (f"torchrun --standalone --nproc-per-node {compute.gpus}" if compute.gpus > 1 else "python")
+    + "'; "
+)
+
+
+def one_of(names):
+    """A wildcard's pattern: these names only."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    experiment=one_of([experiment.experiment]),
+    dataset=one_of([experiment.dataset.name]),
+    detector=one_of(experiment.detectors),
+    student=one_of(experiment.detectors),
+    pool=one_of(experiment.pools),
+    recipe=one_of(experiment.recipes),
+    chain=chains.CHAIN,
+    seed=r"\d+",
+
+
+DATASET = f"results/{experiment.dataset.name}"
+EXPERIMENT = f"results/{experiment.experiment}"
+
+
+# Data
+
+
+def split_on_disk(split):
+    """A split's annotations and images."""
+    if experiment.dataset.generate:
+        return {"annotations": f"{DATASET}/data/{split}.json", "images": f"{DATASET}/data/{split}"}
+    return getattr(experiment.dataset, split).model_dump()
+
+
+def dataset_spec():
+    dataset = experiment.dataset
+    spec = {"name": dataset.name, "scale": dataset.scale, "flip": dataset.flip}
+    return {**spec, **{split: split_on_disk(split) for split in ("train", "val")}}
+
+
+def annotations():
+    return {split: split_on_disk(split)["annotations"] for split in ("train", "val")}
+
+
+# Detectors
+
+
+def detector_file(name, file):
+    return f"{DATASET}/detectors/{name}/{file}"
+
+
+def detector_spec(name):
+    """What a script needs to build a detector."""
+    return experiment.detectors[name].model_dump(include={"config", "overrides"})
+
+
+def config_files(names):
+    """The mmdet configs among these detectors' that are files of the experimenter's own."""
+    configs = [experiment.detectors[name].config for name in names]
+    return sorted({path for path in configs if not path.startswith("mmdet::")})
+
+
+def trained(name):
+    """The stage that trains a detector without a teacher, as a folder."""
+    train = experiment.detectors[name].train
+    return stage_folder(name, train.recipe, f"{chains.NO_TEACHER}@{train.epochs}", train.seed)
+
+
+# Stages
+
+
+def stage_folder(student, recipe, chain, seed):
+    return f"{DATASET}/students/{student}/{recipe}/{chain}/seed{seed}"
+
+
+def stage_teachers(wildcards):
+    return [detector_file(name, "weights.pth") for name in chains.parse(wildcards.chain).last.teachers]
+
+
+def stage_configs(wildcards):
+    return config_files([wildcards.student, *chains.parse(wildcards.chain).last.teachers])
+
+
+def stage_parent(wildcards):
+    parent = chains.parse(wildcards.chain).parent
+    if parent is None:
+        return []
+    return f"{stage_folder(wildcards.student, wildcards.recipe, parent, wildcards.seed)}/student.pth"
+
+
+def stage_spec(wildcards):
+    """Everything that can change a stage's result, apart from its input files."""
+    last = chains.parse(wildcards.chain).last
+    recipe = experiment.recipes[wildcards.recipe].model_dump()
+    if not last.teachers:
+        recipe["loss"] = None
+    return json.dumps(
+        {
+            "dataset": dataset_spec(),
+            "student": detector_spec(wildcards.student),
+            "teachers": [detector_spec(name) for name in last.teachers],
+            "recipe": recipe,
+            "epochs": last.epochs,
+            "seed": int(wildcards.seed),
+        }
+    )
+
+
+# Orders
+
+
+def order_file(student, pool, file):
+    return f"{DATASET}/order/{student}/{pool}/{file}"
+
+
+def order_members(wildcards):
+    pool = experiment.pools[wildcards.pool]
+    return list(dict.fromkeys([wildcards.student, *pool]))
+
+
+def ordered_pools():
+    """Every (student, pool) whose order some arm asks for."""
+    arms = [(name, arm) for name, arm in experiment.arms.items() if arm.policy]
+    pairs = [(student, arm.pool) for name, arm in arms for student in experiment.arm_students(name)]
+    return list(dict.fromkeys(pairs))
+
+
+def orders(student, pool):
+    """The orders by policy; Snakemake asks again once the checkpoint has written them."""
+    return files.read_json(
+        checkpoints.order.get(student=student, pool=pool, dataset=experiment.dataset.name).output.order
+    )["orders"]
+
+
+# Report
+
+
+def rows():
+    """One for each arm, student, chain and seed: what it is, and the stages it went through."""
+    return [
+        {
+            "arm": name,
+            "student": student,
+            "recipe": arm.recipe,
+            "chain": str(chain),
+            "seed": seed,
+            "stages": [
+                {"chain": str(prefix), "folder": stage_folder(student, arm.recipe, prefix, seed)}
+                for prefix in chain.prefixes
+            ],
+        }
+        for name, arm in experiment.arms.items()
+        for student in experiment.arm_students(name)
+        for chain in experiment.arm_chains(name, orders(student, arm.pool) if arm.policy else None)
+        for seed in experiment.arm_seeds(name)
+    ]
+
+
+def stage_results(file):
+    """That file of every stage of every row."""
+    return sorted({f"{stage['folder']}/{file}" for row in rows() for stage in row["stages"]})
+
+
+def reported_detectors():
+    """The students, then every teacher that an arm names."""
+    pools = [experiment.pools[arm.pool] for arm in experiment.arms.values() if arm.pool]
+    written = [chains.parse(arm.chain).teachers for arm in experiment.arms.values() if arm.chain]
+    return list(dict.fromkeys([*experiment.students, *(t for names in pools + written for t in names)]))
+
+
+def tables():
+    return [f"{EXPERIMENT}/tables/main.{kind}" for kind in ("csv", "md", "tex")]
+
+
+def plots():
+    names = ["ap_over_epochs", "direct_vs_progressive"]
+    names += [f"adaptation_cost_{student}_{pool}" for student, pool in ordered_pools()]
+    return [f"{EXPERIMENT}/plots/{name}.{kind}" for name in names for kind in ("svg", "png")]

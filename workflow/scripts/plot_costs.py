@@ -1,0 +1,19 @@
+"""Draw the matrix of adaptation costs with the chosen order in it."""
+
+import argparse
+
+import pandas as pd
+
+from mtpd import adaptation, files, plots
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--costs", required=True)
+parser.add_argument("--order", required=True)
+parser.add_argument("--out", nargs="+", required=True)
+args = parser.parse_args()
+
+order = files.read_json(args.order)
+costs = adaptation.over_levels(pd.read_csv(args.costs))
+chosen = order["orders"]["bgs"][0]
+for path in args.out:
+    plots.save(plots.adaptation_cost(costs, order["ap"], order["student"], chosen), path)

@@ -1,0 +1,27 @@
+"""Plot AP over the epochs of every arm, and the arms beside each other."""
+
+import argparse
+from pathlib import Path
+
+from mtpd import files, plots, tables
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--rows", type=Path, required=True)
+parser.add_argument("--detectors", nargs="+", required=True)
+parser.add_argument("--detector-metrics", nargs="+", required=True, help="in the order of --detectors")
+parser.add_argument("--title", required=True)
+parser.add_argument("--epochs", nargs="+", required=True, help="where AP over epochs goes")
+parser.add_argument("--arms", nargs="+", required=True, help="where the comparison of arms goes")
+args = parser.parse_args()
+
+rows = files.read_json(args.rows)
+seeds = tables.seed_rows(rows).query("kind == 'bbox'")
+histories = tables.histories(rows)
+ap = {
+    name: files.read_json(path)["bbox"]["AP"]
+    for name, path in zip(args.detectors, args.detector_metrics, strict=True)
+}
+for path in args.epochs:
+    plots.save(plots.ap_over_epochs(histories, ap, args.title), path)
+for path in args.arms:
+    plots.save(plots.arms(seeds, args.title), path)

@@ -1,0 +1,27 @@
+"""Put the experiment's table together."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from mtpd import files, tables
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--rows", type=Path, required=True)
+parser.add_argument("--complexity", type=Path, required=True)
+parser.add_argument("--detectors", nargs="+", required=True)
+parser.add_argument("--detector-metrics", nargs="+", required=True, help="in the order of --detectors")
+parser.add_argument("--csv", type=Path, required=True)
+parser.add_argument("--md", type=Path, required=True)
+parser.add_argument("--tex", type=Path, required=True)
+args = parser.parse_args()
+
+rows = files.read_json(args.rows)
+seeds = tables.seed_rows(rows)
+detectors = dict(zip(args.detectors, map(files.read_json, args.detector_metrics), strict=True))
+table = tables.main_table(seeds, detectors, pd.read_csv(args.complexity, index_col=0))
+
+files.write_text(args.csv, table.to_csv(index=False))
+files.write_text(args.md, tables.as_markdown(table))
+files.write_text(args.tex, tables.as_latex(table))
