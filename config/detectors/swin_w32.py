@@ -15,13 +15,13 @@ model = dict(
         convert_weights=False,
         init_cfg=None,
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=3),
     bbox_head=dict(
         num_classes=6,
         in_channels=64,
         feat_channels=64,
         stacked_convs=2,
-        anchor_generator=dict(octave_base_scale=3, strides=[8, 16, 32, 64]),
+        anchor_generator=dict(octave_base_scale=3, scales_per_octave=2, ratios=[1.0], strides=[8, 16, 32]),
     ),
     test_cfg=dict(max_per_img=50, nms_pre=200),
 )

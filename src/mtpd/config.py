@@ -251,7 +251,8 @@ def _keys_at(path: tuple) -> list[str]:
     node = schema
     for part in path:
         node = _resolve(schema, node)
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        named = [node.get("properties", {}).get(part), *node.get("patternProperties", {}).values()]
+        node = next((child for child in named if child), {})
     return list(_resolve(schema, node).get("properties", {}))
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import mmdet
+import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
@@ -110,13 +111,10 @@ def add_data(
 
 
 def _allow_list() -> list:
-    """What checkpoints may hold beside tensors and plain values: mmengine's logs, which are arrays."""
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
-
+    """What checkpoints may hold beside tensors and plain values: arrays of numbers."""
     dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
     reconstruct = np.empty(0).__reduce__()[0]
-    return [HistoryBuffer, np.ndarray, np.dtype, np._core.multiarray.scalar, reconstruct, *dtypes]
+    return [np.ndarray, np.dtype, np._core.multiarray.scalar, reconstruct, *dtypes]
 
 
 def read_checkpoint(path: str | Path, map_location="cpu") -> dict:

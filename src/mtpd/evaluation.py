@@ -28,13 +28,20 @@ def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[s
     """
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
-        if not predictions:
-            return dict.fromkeys(NAMES, 0.0)
-        evaluation = COCOeval(truth, truth.loadRes(predictions), kind)
+        evaluation = COCOeval(truth, _detections(truth, predictions), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return {name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
+
+
+def _detections(truth: COCO, predictions: list[dict]) -> COCO:
+    if predictions:
+        return truth.loadRes([dict(row) for row in predictions])  # loadRes writes into what it is given
+    nothing = COCO()  # loadRes stumbles over an empty list
+    nothing.dataset = {**truth.dataset, "annotations": []}
+    nothing.createIndex()
+    return nothing
 
 
 class CocoPredictions(BaseMetric):

@@ -72,10 +72,20 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     detectors.add_data(config, stage.dataset, classes, stage.recipe["batch_size"], stage.workers)
     work = work / stage.fingerprint(config)
     metric = evaluation.CocoPredictions(stage.dataset["val"]["annotations"], classes)
-    history = History(progress, label, stage.epochs)
-    resume_from = find_latest_checkpoint(str(work)) if (work / "last_checkpoint").exists() else None
-    runner = Runner(
-        model=_model(stage, config, classes, resume_from is not None),
+    history = History(work / "history.json", progress, label, stage.epochs)
+    runner = _runner(stage, config, classes, work, metric, history)
+    runner.train()
+    if history.first == stage.epochs:  # the last epoch was over before this run
+        runner.val_loop.run()
+    if is_main_process():
+        _write_results(stage, runner.model, config, classes, metric.predictions, history.rows, out)
+
+
+def _runner(stage: Stage, config: Config, classes, work: Path, metric, history: History) -> Runner:
+    """mmengine's runner, resuming from the newest checkpoint in ``work`` if there is one."""
+    newest = find_latest_checkpoint(str(work)) if (work / "last_checkpoint").exists() else None
+    return Runner(
+        model=_model(stage, config, classes, resuming=newest is not None),
         work_dir=str(work),
         train_dataloader=config.train_dataloader,
         val_dataloader=config.val_dataloader,
@@ -95,39 +105,26 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
             "checkpoint": {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 2},
             "logger": {"type": "LoggerHook", "interval": 20},
         },
-        custom_hooks=[SeedEpochs(stage.seed), history],
-        load_from=resume_from,
-        resume=resume_from is not None,
+        custom_hooks=[SeedEpochs(stage.seed), PlainCheckpoints(), history],
+        load_from=newest,
+        resume=newest is not None,
         launcher="pytorch" if torch.distributed.is_torchelastic_launched() else "none",
         randomness={"seed": stage.seed},
         default_scope="mmdet",
         experiment_name=work.name,
-        log_level="INFO",
     )
-    if resume_from:
-        print(f"{label} resumes from {resume_from}", file=sys.stderr)
-    runner.train()
-    if runner.epoch == stage.epochs and not metric.predictions:  # the stage was over before this run
-        runner.val_loop.run()
-    if is_main_process():
-        _write_results(stage, runner, config, classes, metric, out)
 
 
-def _write_results(stage, runner, config, classes, metric, out: Path) -> None:
-    model = runner.model.module if hasattr(runner.model, "module") else runner.model
+def _write_results(stage: Stage, model, config, classes, predictions, history, out: Path) -> None:
+    model = getattr(model, "module", model)  # what DDP wraps
+    annotations = stage.dataset["val"]["annotations"]
     provenance = {"teachers": list(stage.teacher_weights), "parent": stage.parent, "seed": stage.seed}
-    out.mkdir(parents=True, exist_ok=True)
-    files.write_json(out / "predictions.json", metric.predictions)
-    scores = evaluation.metrics(
-        stage.dataset["val"]["annotations"], metric.predictions, stage.dataset["name"]
+    files.write_json(out / "predictions.json", predictions)
+    files.write_json(
+        out / "metrics.json", evaluation.metrics(annotations, predictions, stage.dataset["name"])
     )
-    files.write_json(out / "metrics.json", scores)
-    rows = runner.message_hub.get_info("history")
-    if not rows[-1].get("AP"):
-        rows[-1]["AP"] = scores["bbox"]["AP"]
-    files.write_text(out / "history.csv", pd.DataFrame(rows).to_csv(index=False))
-    student = getattr(model, "student", model)
-    detectors.save_student(out / "student.pth", student, config, classes, provenance)
+    files.write_text(out / "history.csv", pd.DataFrame(history).to_csv(index=False))
+    detectors.save_student(out / "student.pth", getattr(model, "student", model), config, classes, provenance)
 
 
 def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool) -> BaseModel:
@@ -234,18 +231,32 @@ class SeedEpochs(Hook):
         seed_everything(self.seed, 1 + runner.epoch)
 
 
+class PlainCheckpoints(Hook):
+    """Keeps code out of checkpoints, so that they load with ``weights_only=True``.
+
+    mmengine's smoothed logs carry methods; a one-cycle schedule carries a function, which it sets anew itself.
+    """
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        checkpoint["message_hub"]["log_scalars"] = {}
+        for schedule in checkpoint["param_schedulers"]:
+            schedule.pop("anneal_func", None)
+
+
 class History(Hook):
-    """A row an epoch (mean losses, learning rate, AP), kept in the checkpoints, and a line to watch."""
+    """A row an epoch (mean losses, learning rate, AP), kept beside the checkpoints, and a line to watch."""
 
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, progress: str, label: str, epochs: int):
-        self.progress, self.label, self.epochs = progress, label, epochs
+    def __init__(self, path: Path, progress: str, label: str, epochs: int):
+        self.path, self.progress, self.label, self.epochs = path, progress, label, epochs
+        self.rows: list[dict] = []
 
     def before_train(self, runner) -> None:
         self.started, self.first = time.monotonic(), runner.epoch
-        if "history" not in runner.message_hub.runtime_info:
-            runner.message_hub.update_info("history", [])
+        if runner.epoch:
+            self.rows = files.read_json(self.path)[: runner.epoch]
+            self._say(f"goes on after epoch {runner.epoch} of {self.epochs}")
 
     def before_train_epoch(self, runner) -> None:
         self.sums: dict[str, float] = {}
@@ -256,17 +267,20 @@ class History(Hook):
 
     def after_train_epoch(self, runner) -> None:
         done, steps = runner.epoch + 1, len(runner.train_dataloader)
-        row = {"epoch": done, "lr": runner.optim_wrapper.get_lr()["lr"][0]}
-        row |= {name: total / steps for name, total in self.sums.items()}
-        rows = [*runner.message_hub.get_info("history"), row]
-        runner.message_hub.update_info("history", rows)
+        means = {name: total / steps for name, total in self.sums.items()}
+        self._keep({"epoch": done, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
         seconds = (time.monotonic() - self.started) / (done - self.first) * (self.epochs - done)
-        ap = next((f"  AP {r['AP']:.1f}" for r in reversed(rows) if "AP" in r), "")
-        line = f"{self.label} epoch {done}/{self.epochs}  loss {row['loss']:.3f}{ap}  {seconds:.0f} s left\n"
-        if is_main_process():
-            say(line, self.progress)
+        self._say(f"epoch {done}/{self.epochs}  loss {means['loss']:.3f}  {seconds:.0f} s left")
 
     def after_val_epoch(self, runner, metrics=None) -> None:
-        rows = runner.message_hub.get_info("history")
-        rows[-1]["AP"] = metrics["AP"]
-        runner.message_hub.update_info("history", rows)
+        self._keep({**self.rows.pop(), "AP": metrics["AP"]})
+        self._say(f"AP {metrics['AP']:.1f} after epoch {self.rows[-1]['epoch']}")
+
+    def _keep(self, row: dict) -> None:
+        self.rows.append(row)
+        if is_main_process():
+            files.write_json(self.path, self.rows)
+
+    def _say(self, text: str) -> None:
+        if is_main_process():
+            say(f"{self.label}: {text}\n", self.progress)

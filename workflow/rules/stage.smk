@@ -25,8 +25,8 @@ rule stage:
         out=lambda w, output: str(Path(output.student).parent),
         work=lambda w, output: str(Path("work", *Path(output.student).parent.parts[1:])),
     shell:
-        "OMP_NUM_THREADS={threads} $LAUNCH $SCRIPTS/stage.py --spec {params.spec:q}"
+        "exec 3>&2; OMP_NUM_THREADS={threads} $LAUNCH $SCRIPTS/stage.py --spec {params.spec:q}"
         " --threads {threads} --gpus {resources.gpu}"
         " --teachers {input.teachers:q} --parent {input.parent:q} --out {params.out:q} --work {params.work:q}"
         " --label {wildcards.student}/{wildcards.chain}/seed{wildcards.seed}"
-        " --progress /proc/$$/fd/3 3>&2 > {log:q} 2>&1"
+        " --progress /proc/$$/fd/3 > {log:q} 2>&1"

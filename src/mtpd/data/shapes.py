@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from pycocotools import mask as rle
 
 CLASSES = ("disc", "square", "triangle", "star", "cross", "ring")
 HUE_SPREAD = 0.13  # standard deviation of an object's hue around its class's, in turns: a hint, not a label
@@ -116,13 +117,11 @@ def _outline(name: str, radius: float, turn: float) -> np.ndarray:
 
 def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, category: int) -> np.ndarray:
     """Fill a shape with a noisy, striped or plain colour; returns its mask, (size, size) bool."""
-    mask = np.zeros(canvas.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-    filled = mask.copy()
+    mask = _mask(outline, len(canvas))
+    inside = mask
     if CLASSES[category] == "ring":
         middle = outline.mean(0)
-        cv2.fillPoly(filled, [np.round((outline - middle) * 0.55 + middle).astype(np.int32)], 0)
-    inside = filled.astype(bool)
+        inside = mask & ~_mask((outline - middle) * 0.55 + middle, len(canvas))
     colour = _colour(rng, category)
     texture = np.zeros((*mask.shape, 1), np.int16)
     kind = rng.integers(3)
@@ -133,7 +132,17 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, ca
         texture += (45 * np.sin((rows * rng.uniform(-1, 1) + columns) * 1.2))[..., None].astype(np.int16)
     painted = np.clip(colour + texture, 0, 255).astype(np.uint8)
     canvas[inside] = painted[inside]
-    return mask.astype(bool)
+    return mask
+
+
+def _polygon(outline: np.ndarray, size: int) -> list[float]:
+    """The outline as COCO writes it, cut off at the image's border."""
+    return [round(float(v), 2) for v in np.clip(outline, 0, size).ravel()]
+
+
+def _mask(outline: np.ndarray, size: int) -> np.ndarray:
+    """The pixels that COCO counts as inside an outline, (size, size) bool."""
+    return np.asarray(rle.decode(rle.frPyObjects([_polygon(outline, size)], size, size)))[..., 0].astype(bool)
 
 
 def _colour(rng: np.random.Generator, category: int) -> np.ndarray:
@@ -162,8 +171,7 @@ def _annotation(item: dict) -> dict:
     if item["iscrowd"]:
         segmentation = {"size": list(mask.shape), "counts": _run_lengths(mask)}
     else:
-        last = mask.shape[0] - 1
-        segmentation = [[round(float(v), 2) for v in np.clip(item["outline"], 0, last).ravel()]]
+        segmentation = [_polygon(item["outline"], len(mask))]
     return {
         "category_id": item["category_id"],
         "bbox": [int(v) for v in box],

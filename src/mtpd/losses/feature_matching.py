@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mtpd.losses.precision import full
+
 
 class FeatureMatching(nn.Module):
     """``weight * sum over levels of mean((a(S) - T)^2)``.
@@ -19,5 +21,5 @@ class FeatureMatching(nn.Module):
 
     def forward(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
-        terms = [(s.float() - t.float()).square().mean() for s, t in zip(student, teacher, strict=True)]
+        terms = [(full(s) - full(t)).square().mean() for s, t in zip(student, teacher, strict=True)]
         return {"loss_feature_matching": self.weight * sum(terms)}

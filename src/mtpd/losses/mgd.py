@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mtpd.losses.precision import full
+
 
 class MGD(nn.Module):
     """``alpha * sum over levels of ||G(a(S) * m) - T||^2 / N``, G = conv3x3 - ReLU - conv3x3.
@@ -38,5 +40,5 @@ class MGD(nn.Module):
     def _level(self, generate: nn.Module, s: Tensor, t: Tensor) -> Tensor:
         n, _, h, w = s.shape
         keep = (torch.rand(n, 1, h, w, device=s.device) >= self.mask_ratio).to(s.dtype)
-        error = (generate(s * keep).float() - t.float()).square()
+        error = (full(generate(s * keep)) - full(t)).square()
         return self.alpha_mean * error.mean() if self.alpha_mean else self.alpha * error.sum() / n

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mtpd.losses.precision import full
+
 EPS = 1e-6
 
 
@@ -29,6 +31,6 @@ class PKD(nn.Module):
 
 
 def _standardise(x: Tensor) -> Tensor:
-    x = x.float()
+    x = full(x)
     mean = x.mean((0, 2, 3), keepdim=True)
     return (x - mean) / (x.std((0, 2, 3), keepdim=True, correction=0) + EPS)

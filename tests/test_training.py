@@ -1,0 +1,160 @@
+"""Stages: what they start from, what they write, and that an interrupted one ends as if it had not been."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from conftest import PROJECT, build
+
+from mtpd import detectors, training
+from mtpd.data import shapes
+from mtpd.inherit import inherit
+
+RECIPE = {
+    "loss": {"name": "pkd", "options": {"weight": 4.0}},
+    "inherit": True,
+    "optimizer": {"type": "AdamW", "lr": 1e-3},
+    "clip_grad": 35,
+    "batch_size": 4,
+    "schedule": {"kind": "one-cycle"},
+    "validate_every": 2,
+    "taps": None,
+}
+
+
+def spec(name):
+    return {"config": str(PROJECT / f"config/detectors/{name}.py"), "overrides": {}}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    path = tmp_path_factory.mktemp("teacher") / "teacher.pth"
+    torch.save({"state_dict": build("swin_w32", 5).state_dict()}, path)
+    return str(path)
+
+
+def stage(dataset, teacher, **changes):
+    fields = {
+        "dataset": dataset,
+        "student": spec("r18_w8"),
+        "recipe": RECIPE,
+        "epochs": 3,
+        "seed": 0,
+        "teachers": (spec("swin_w32"),),
+        "teacher_weights": (teacher,),
+    }
+    return training.Stage(**{**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, teacher, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    training.train(stage(dataset, teacher), folder / "out", folder / "work", str(folder / "progress"))
+    return folder
+
+
+def weights(folder):
+    return detectors.read_weights(folder / "out/student.pth")
+
+
+def test_a_stage_writes_the_student_alone(uninterrupted):
+    own = set(build("r18_w8").state_dict())
+    assert set(weights(uninterrupted)) == own
+    assert {path.name for path in (uninterrupted / "out").iterdir()} == {
+        "student.pth",
+        "metrics.json",
+        "predictions.json",
+        "history.csv",
+    }
+    meta = detectors.read_checkpoint(uninterrupted / "out/student.pth")["meta"]
+    assert meta["dataset_meta"]["classes"] == shapes.CLASSES
+    assert "RetinaNet" in meta["cfg"]
+
+
+def test_history_has_every_epoch_and_the_last_ones_ap(uninterrupted):
+    history = pd.read_csv(uninterrupted / "out/history.csv")
+    metrics = json.loads((uninterrupted / "out/metrics.json").read_text())
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["AP"].isna().tolist() == [True, False, False]
+    assert history["AP"].iloc[-1] == pytest.approx(metrics["bbox"]["AP"])
+    assert (history["loss_pkd"] > 0).all()
+
+
+def test_progress_tells_epochs_and_time_left(uninterrupted):
+    lines = (uninterrupted / "progress").read_text().splitlines()
+    assert sum("s left" in line for line in lines) == 3
+    assert "epoch 3/3" in lines[-2]
+
+
+@pytest.mark.parametrize("moment", ["before_train_epoch", "after_val_epoch"])
+def test_an_interrupted_stage_ends_as_if_it_had_not_been(
+    moment, dataset, teacher, uninterrupted, tmp_path, monkeypatch
+):
+    original = getattr(training.History, moment)
+
+    def interrupt(self, runner, *args, **kwargs):
+        original(self, runner, *args, **kwargs)
+        if runner.epoch == 2:
+            raise KeyboardInterrupt
+
+    arguments = stage(dataset, teacher), tmp_path / "out", tmp_path / "work", str(tmp_path / "progress")
+    monkeypatch.setattr(training.History, moment, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(*arguments)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    training.train(*arguments)
+    assert "goes on after epoch 2 of 3" in (tmp_path / "progress").read_text()
+    expected, found = weights(uninterrupted), weights(tmp_path)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0)
+    histories = [pd.read_csv(folder / "out/history.csv") for folder in (uninterrupted, tmp_path)]
+    pd.testing.assert_frame_equal(histories[1], histories[0])
+
+
+def test_a_stage_that_lost_only_its_results_trains_no_more(dataset, teacher, uninterrupted, tmp_path):
+    training.train(stage(dataset, teacher), tmp_path / "out", uninterrupted / "work", str(tmp_path / "said"))
+    assert "goes on after epoch 3 of 3" in (tmp_path / "said").read_text()
+    expected = json.loads((uninterrupted / "out/predictions.json").read_text())
+    assert json.loads((tmp_path / "out/predictions.json").read_text()) == expected
+    assert (tmp_path / "out/history.csv").read_text() == (uninterrupted / "out/history.csv").read_text()
+
+
+def test_a_later_stage_starts_from_the_student_before(dataset, teacher, uninterrupted, tmp_path):
+    parent = str(uninterrupted / "out/student.pth")
+    still = {**RECIPE, "optimizer": {"type": "SGD", "lr": 0.0}, "schedule": {"kind": "one-cycle"}}
+    later = stage(dataset, teacher, parent=parent, recipe=still, epochs=1)
+    training.train(later, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
+    before, after = weights(uninterrupted), weights(tmp_path)
+    for name in (name for name in before if not name.endswith(("running_mean", "running_var", "tracked"))):
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"epochs": 4},
+        {"recipe": {**RECIPE, "batch_size": 2}},
+        {"teachers": (), "teacher_weights": ()},
+        {"student": spec("r18_w32")},
+    ],
+)
+def test_state_is_kept_apart_by_all_that_changes_the_result(changes, dataset, teacher):
+    def mark(one):
+        classes = shapes.CLASSES
+        return one.fingerprint(detectors.load_config(one.student["config"], {}, classes))
+
+    assert mark(stage(dataset, teacher)) == mark(stage(dataset, teacher))
+    assert mark(stage(dataset, teacher, **changes)) != mark(stage(dataset, teacher))
+
+
+def test_inheriting_takes_neck_and_heads_where_they_fit():
+    student, teacher = build("r18_w8", 0), build("r18_w32", 1)
+    backbone = student.backbone.conv1.weight.clone()
+    report = inherit(student, teacher.state_dict())
+    torch.testing.assert_close(student.bbox_head.retina_cls.weight, teacher.bbox_head.retina_cls.weight)
+    torch.testing.assert_close(student.backbone.conv1.weight, backbone)
+    assert report["skipped"] == [f"neck.lateral_convs.{i}.conv.weight" for i in range(3)]
+    assert not report["absent"]

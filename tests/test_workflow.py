@@ -1,0 +1,182 @@
+"""The whole graph, by real Snakemake: from nothing to table and plots, and what it does when asked again."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import PROJECT
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+TINY = PROJECT / "tests/data/tiny.yaml"
+RESULTS = (
+    "tables/main.csv",
+    "tables/main.md",
+    "tables/main.tex",
+    *(
+        f"plots/{name}.{kind}"
+        for name in ("ap_over_epochs", "direct_vs_progressive", "adaptation_cost_student_both")
+        for kind in ("svg", "png")
+    ),
+)
+
+
+def snakemake(folder, *arguments, config=TINY):
+    command = ["snakemake", "-s", PROJECT / "Snakefile", "-d", folder, "--cores", "2"]
+    done = subprocess.run(
+        [*map(str, command), "--configfile", str(config), *arguments],
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def planned(folder, config):
+    """How many jobs of each rule a dry run plans."""
+    code, said = snakemake(folder, "-n", config=config)
+    assert code == 0, said
+    table = said.partition("Job stats:")[2]
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
+    return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all")}
+
+
+def changed(folder, name, change):
+    experiment = yaml.safe_load(TINY.read_text())
+    change(experiment)
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(experiment))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "config").symlink_to(PROJECT / "config")
+    code, said = snakemake(folder)
+    assert code == 0, said
+    (folder / "said").write_text(said)
+    return folder
+
+
+def test_tables_and_plots_are_there(finished):
+    for name in RESULTS:
+        assert (finished / "results/tiny" / name).stat().st_size > 100, name
+    table = pd.read_csv(finished / "results/tiny/tables/main.csv")
+    assert set(table["role"]) == {"teacher", "student", "arm"}
+    arms = table[table["role"] == "arm"]
+    assert arms["row"].tolist() == ["no-teacher", "direct", "progressive"]
+    assert arms["chain"].iloc[2] == "swin@1+wide@1"
+    assert (table[["params (M)", "GMACs", "ms/image"]] > 0).all(axis=None)
+
+
+def test_the_run_told_of_its_progress(finished):
+    said = (finished / "said").read_text()
+    assert re.search(r"student/swin@1\+wide@1/seed0: epoch 1/1  loss \d+\.\d+  0 s left", said)
+
+
+def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):
+    found = sorted((finished / "results/few-shapes").rglob("metrics.json"))
+    assert len(found) == 3 + 3 + 3  # detectors, their stages, and the distilled ones
+    for path in found:
+        metrics = json.loads(path.read_text())
+        predictions = json.loads(path.with_name("predictions.json").read_text())
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = COCO(str(finished / metrics["annotations"]))
+            if not predictions:
+                continue
+            evaluation = COCOeval(truth, truth.loadRes(predictions), "bbox")
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        assert list(metrics["bbox"].values()) == [100 * value for value in evaluation.stats], path
+
+
+def test_the_student_works_in_stock_mmdet_without_this_project(finished, tmp_path):
+    """Its predictions there are those that were scored here."""
+    folder = finished / "results/few-shapes/students/student/pkd/swin@1+wide@1/seed0"
+    (tmp_path / "mtpd.py").write_text("raise ImportError('this project was imported')")
+    done = subprocess.run(
+        [sys.executable, PROJECT / "tests/data/stock_mmdet.py", folder / "student.pth"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = json.loads((folder / "predictions.json").read_text())
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) == len(expected) > 0
+    for ours, theirs in zip(expected, found, strict=True):
+        assert (ours["image_id"], ours["category_id"]) == (theirs["image_id"], theirs["category_id"])
+        assert ours["bbox"] == pytest.approx(theirs["bbox"], abs=1e-3)
+        assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
+
+
+def test_the_order_is_explained(finished):
+    order = json.loads((finished / "results/few-shapes/order/student/both/order.json").read_text())
+    costs = pd.read_csv(finished / "results/few-shapes/order/student/both/cost.csv")
+    assert set(order["ap"]) == {"student", "swin", "wide"}
+    assert order["why"]
+    assert len(costs) == 6 * 3
+    assert costs["cost"].between(0, 1.5).all()
+
+
+def test_a_finished_experiment_has_nothing_to_do(finished):
+    assert "Nothing to be done" in snakemake(finished, "-n")[1]
+
+
+def test_another_seed_plans_its_own_stages_only(finished):
+    path = changed(finished, "seeds", lambda e: e.update(seeds=[0, 1]))
+    assert planned(finished, path) == {"stage": 4, "rows": 1, "table": 1, "plot_stages": 1}
+
+
+def test_another_arm_plans_only_what_no_other_arm_has_trained(finished):
+    arm = {"recipe": "pkd", "chain": "swin@1+swin@1"}
+    path = changed(finished, "arms", lambda e: e["arms"].update(repeated=arm))
+    assert planned(finished, path) == {"stage": 1, "rows": 1, "table": 1, "plot_stages": 1}
+
+
+def test_a_changed_recipe_replans_what_depends_on_it(finished):
+    path = changed(finished, "recipe", lambda e: e["recipes"]["pkd"]["loss"]["options"].update(weight=5))
+    assert planned(finished, path) == {"stage": 3, "table": 1, "plot_stages": 1}
+
+
+def test_more_compute_replans_nothing(finished):
+    path = changed(finished, "compute", lambda e: e.update(compute={"threads": 2, "mem_mb": 8000}))
+    assert "Nothing to be done" in snakemake(finished, "-n", config=path)[1]
+
+
+def test_a_mistake_stops_before_any_job(finished):
+    path = changed(finished, "mistake", lambda e: e["arms"]["direct"].update(polcy="bgs"))
+    code, said = snakemake(finished, config=path)
+    assert code != 0
+    assert "arms.direct.polcy: unknown key; did you mean 'policy'?" in said
+
+
+def test_the_slurm_profile_plans_the_demo():
+    done = subprocess.run(
+        ["snakemake", "-n", "--cores", "all", "--profile", "slurm"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_reading_the_snakefile_imports_neither_torch_nor_mmdet(finished, tmp_path):
+    """A torch that cannot be imported stands before the real one."""
+    for name in ("torch", "mmdet", "mmengine", "mmcv"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} was imported')")
+    done = subprocess.run(
+        ["snakemake", "-s", PROJECT / "Snakefile", "-d", finished, "-n", "--configfile", TINY],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
