@@ -29,7 +29,7 @@ def total(terms):
     return sum(sum(term) if isinstance(term, list) else term for term in terms.values())
 
 
-@pytest.mark.parametrize("teacher", ["r18_w32", "r34_w32", "swin_w32"])
+@pytest.mark.parametrize("teacher", ["r18_w16", "r18_w32", "swin_w32"])
 def test_the_detection_losses_are_stock_mmdets_and_the_distillation_loss_is_beside_them(teacher):
     alone = losses(build("r18_w8").train(), batch())
     distilled = losses(Distiller(build("r18_w8"), [build(teacher, 1)], **PKD).train(), batch())
@@ -64,9 +64,9 @@ def test_the_teacher_stays_frozen_in_eval_mode_and_outside_the_module_tree():
 
 def test_two_teachers_weigh_half_each():
     torch.manual_seed(0)
-    one = losses(Distiller(build("r18_w8"), [build("r18_w32", 1)], **PKD).train(), batch())
+    one = losses(Distiller(build("r18_w8"), [build("r18_w16", 1)], **PKD).train(), batch())
     torch.manual_seed(0)
-    twice = [build("r18_w32", 1), build("r18_w32", 1)]
+    twice = [build("r18_w16", 1), build("r18_w16", 1)]
     both = losses(Distiller(build("r18_w8"), twice, **PKD).train(), batch())
     torch.testing.assert_close(both["loss_pkd"], one["loss_pkd"])
 
@@ -83,13 +83,13 @@ def test_the_teacher_sees_the_image_in_its_own_normalisation():
 
 def test_adaptors_stand_only_where_channels_differ():
     same = Distiller(build("r18_w8"), [build("swin_w32")], **PKD)
-    wider = Distiller(build("r18_w8"), [build("r34_w32")], **PKD)
+    wider = Distiller(build("r18_w8"), [build("r18_w32")], **PKD)
     assert [type(a).__name__ for a in same.links[0].adaptors] == ["Identity"] * 3
     assert [(a.in_channels, a.out_channels) for a in wider.links[0].adaptors] == [(64, 96)] * 3
 
 
 def test_gradients_reach_the_student_through_the_distillation_loss_alone():
-    distiller = Distiller(build("r18_w8"), [build("r34_w32")], **PKD).train()
+    distiller = Distiller(build("r18_w8"), [build("r18_w32")], **PKD).train()
     losses(distiller, batch())["loss_pkd"].backward()
     assert distiller.student.backbone.conv1.weight.grad.abs().sum() > 0
     assert distiller.links[0].adaptors[0].weight.grad.abs().sum() > 0
@@ -97,7 +97,7 @@ def test_gradients_reach_the_student_through_the_distillation_loss_alone():
 
 
 def test_taps_of_an_fpn_are_its_convolutions_with_their_strides():
-    found = taps.find_taps(build("r34_w32"))
+    found = taps.find_taps(build("r18_w32"))
     assert [(tap.module, tap.stride, tap.channels) for tap in found] == [
         (f"neck.fpn_convs.{level}.conv", 8 * 2**level, 96) for level in range(3)
     ]

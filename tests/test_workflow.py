@@ -51,7 +51,7 @@ def changed(folder, name, change):
     experiment = yaml.safe_load(TINY.read_text())
     change(experiment)
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(experiment))
+    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
     return path
 
 
@@ -124,7 +124,7 @@ def test_the_order_is_explained(finished):
     assert set(order["ap"]) == {"student", "swin", "wide"}
     assert order["why"]
     assert len(costs) == 6 * 3
-    assert costs["cost"].between(0, 1.5).all()
+    assert (costs["cost"] > 0).all()
 
 
 def test_a_finished_experiment_has_nothing_to_do(finished):

@@ -1,4 +1,4 @@
-"""RetinaNet of the demo: ResNet-18 with 32 base channels, trained from scratch, 64-channel FPN."""
+"""RetinaNet of the demo: ResNet-18 with 32 base channels, trained from scratch, 96-channel FPN."""
 
 _base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py"]
 
@@ -10,11 +10,11 @@ model = dict(
         norm_eval=False,
         init_cfg=None,
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=3),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=96, num_outs=3),
     bbox_head=dict(
         num_classes=6,
-        in_channels=64,
-        feat_channels=64,
+        in_channels=96,
+        feat_channels=96,
         stacked_convs=2,
         anchor_generator=dict(octave_base_scale=3, scales_per_octave=2, ratios=[1.0], strides=[8, 16, 32]),
     ),

@@ -36,6 +36,11 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def as_json(content):
+    """The same text for the same settings, whatever their order in the experiment file."""
+    return json.dumps(content, sort_keys=True)
+
+
 wildcard_constraints:
     experiment=one_of([experiment.experiment]),
     dataset=one_of([experiment.dataset.name]),
@@ -123,7 +128,7 @@ def stage_spec(wildcards):
     recipe = experiment.recipes[wildcards.recipe].model_dump()
     if not last.teachers:
         recipe["loss"] = None
-    return json.dumps(
+    return as_json(
         {
             "dataset": dataset_spec(),
             "student": detector_spec(wildcards.student),
@@ -143,8 +148,8 @@ def order_file(student, pool, file):
 
 
 def order_members(wildcards):
-    pool = experiment.pools[wildcards.pool]
-    return list(dict.fromkeys([wildcards.student, *pool]))
+    """The detectors between which costs are measured."""
+    return sorted({wildcards.student, *experiment.pools[wildcards.pool]})
 
 
 def ordered_pools():
@@ -154,11 +159,14 @@ def ordered_pools():
     return list(dict.fromkeys(pairs))
 
 
+def finished_order(student, pool):
+    """The order's file; Snakemake asks again once the checkpoint has written it."""
+    return checkpoints.order.get(dataset=experiment.dataset.name, student=student, pool=pool).output.order
+
+
 def orders(student, pool):
-    """The orders by policy; Snakemake asks again once the checkpoint has written them."""
-    return files.read_json(
-        checkpoints.order.get(student=student, pool=pool, dataset=experiment.dataset.name).output.order
-    )["orders"]
+    """The orders by policy."""
+    return files.read_json(finished_order(student, pool))["orders"]
 
 
 # Report

@@ -19,7 +19,7 @@ checkpoint order:
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
     params:
-        spec=lambda w: json.dumps(
+        spec=lambda w: as_json(
             {
                 "dataset": dataset_spec(),
                 "student": w.student,

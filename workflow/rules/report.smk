@@ -1,6 +1,6 @@
 rule rows:
     input:
-        [order_file(student, pool, "order.json") for student, pool in ordered_pools()],
+        lambda w: [finished_order(student, pool) for student, pool in ordered_pools()],
     output:
         rows="results/{experiment}/rows.json",
     log:
@@ -35,11 +35,10 @@ rule complexity:
         gpu=min(compute.gpus, 1),
         cpus_per_task=compute.threads,
     params:
-        dataset=lambda w: json.dumps(dataset_spec()),
-        detectors=lambda w: json.dumps({name: detector_spec(name) for name in reported_detectors()}),
-        threads=compute.threads,
+        dataset=lambda w: as_json(dataset_spec()),
+        detectors=lambda w: as_json({name: detector_spec(name) for name in reported_detectors()}),
     shell:
-        "OMP_NUM_THREADS={params.threads} python $SCRIPTS/complexity.py --dataset {params.dataset:q}"
+        "OMP_NUM_THREADS=1 python $SCRIPTS/complexity.py --dataset {params.dataset:q}"
         " --detectors {params.detectors:q} --out {output.table:q} > {log:q} 2>&1"
 
 

@@ -90,8 +90,8 @@ rule evaluate:
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
     params:
-        dataset=lambda w: json.dumps(dataset_spec()),
-        detector=lambda w: json.dumps(detector_spec(w.detector)),
+        dataset=lambda w: as_json(dataset_spec()),
+        detector=lambda w: as_json(detector_spec(w.detector)),
         work=lambda w: f"work/{w.dataset}/detectors/{w.detector}",
     shell:
         "OMP_NUM_THREADS={threads} python $SCRIPTS/evaluate.py --dataset {params.dataset:q}"
