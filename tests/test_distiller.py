@@ -33,8 +33,9 @@ def total(terms):
 def test_the_detection_losses_are_stock_mmdets_and_the_distillation_loss_is_beside_them(teacher):
     alone = losses(build("r18_w8").train(), batch())
     distilled = losses(Distiller(build("r18_w8"), [build(teacher, 1)], **PKD).train(), batch())
-    assert set(distilled) - set(alone) == {"loss_pkd"}
-    assert 0 < distilled["loss_pkd"].item() < 4.0 * 2 * 5
+    logged = {f"teacher_sd_{stride}" for stride in (8, 16, 32)}
+    assert set(distilled) - set(alone) == {"distill_loss_pkd", *logged}
+    assert 0 < distilled["distill_loss_pkd"].item() < 4.0 * 2 * 5
     for name, value in alone.items():
         torch.testing.assert_close(distilled[name], value)
 
@@ -68,7 +69,7 @@ def test_two_teachers_weigh_half_each():
     torch.manual_seed(0)
     twice = [build("r18_w16", 1), build("r18_w16", 1)]
     both = losses(Distiller(build("r18_w8"), twice, **PKD).train(), batch())
-    torch.testing.assert_close(both["loss_pkd"], one["loss_pkd"])
+    torch.testing.assert_close(both["distill_loss_pkd"], one["distill_loss_pkd"])
 
 
 def test_the_teacher_sees_the_image_in_its_own_normalisation():
@@ -90,7 +91,7 @@ def test_adaptors_stand_only_where_channels_differ():
 
 def test_gradients_reach_the_student_through_the_distillation_loss_alone():
     distiller = Distiller(build("r18_w8"), [build("r18_w32")], **PKD).train()
-    losses(distiller, batch())["loss_pkd"].backward()
+    losses(distiller, batch())["distill_loss_pkd"].backward()
     assert distiller.student.backbone.conv1.weight.grad.abs().sum() > 0
     assert distiller.links[0].adaptors[0].weight.grad.abs().sum() > 0
     assert distiller.student.bbox_head.retina_cls.weight.grad is None

@@ -78,7 +78,7 @@ def test_history_has_every_epoch_and_the_last_ones_ap(uninterrupted):
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["AP"].isna().tolist() == [True, False, False]
     assert history["AP"].iloc[-1] == pytest.approx(metrics["bbox"]["AP"])
-    assert (history["loss_pkd"] > 0).all()
+    assert (history["distill_loss_pkd"] > 0).all()
 
 
 def test_progress_tells_epochs_and_time_left(uninterrupted):

@@ -98,7 +98,7 @@ class Order(Model):
 
 
 class Loss(Model):
-    name: Literal["feature-matching", "mgd", "pkd"]
+    name: Literal["feature-matching", "cwd", "fgd", "mgd", "pkd"]
     options: dict[str, float] = Field(default_factory=dict, description="weights, by the loss's own names")
 
 

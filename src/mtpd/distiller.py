@@ -18,24 +18,32 @@ class TeacherLink(nn.Module):
 
     def __init__(self, pairs: list[tuple[taps.Tap, taps.Tap]], loss: str, options: dict[str, float]):
         super().__init__()
-        self.pairs = pairs
+        self.student_taps, self.teacher_taps = (list(side) for side in zip(*pairs, strict=True))
         self.adaptors = nn.ModuleList(
             nn.Identity() if s.channels == t.channels else nn.Conv2d(s.channels, t.channels, 1)
             for s, t in pairs
         )
         self.loss = LOSSES[loss]([t.channels for _, t in pairs], **options)
 
-    def forward(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> dict[str, Tensor]:
-        target = taps.read(teacher, [t for _, t in self.pairs])
-        source = taps.read(student, [s for s, _ in self.pairs])
+    def forward(
+        self, student: dict[str, Tensor], teacher: dict[str, Tensor], boxes: list[Tensor]
+    ) -> dict[str, Tensor]:
+        target = taps.read(teacher, self.teacher_taps)
+        source = taps.read(student, self.student_taps)
         adapted = [_on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)]
-        return self.loss(adapted, target)
+        return self.loss(adapted, target, boxes)
 
 
 def _on_grid(source: Tensor, target: Tensor) -> Tensor:
     if source.shape[2:] == target.shape[2:]:
         return source
     return interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _relative(boxes, shape) -> Tensor:
+    """Boxes (x1, y1, x2, y2) in pixels as shares of the batch's width and height, padding included."""
+    pixels = boxes if isinstance(boxes, Tensor) else boxes.tensor
+    return pixels / pixels.new_tensor([shape[3], shape[2], shape[3], shape[2]])
 
 
 class Preprocessor(nn.Module):
@@ -90,17 +98,21 @@ class Distiller(BaseModel):
     def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):
         if mode != "loss":
             return self.student(inputs, data_samples, mode)
-        modules = {s.module for link in self.links for s, _ in link.pairs}
+        modules = {tap.module for link in self.links for tap in link.student_taps}
         with taps.recorded(self.student, modules) as features:
             losses = self.student(inputs, data_samples, mode="loss")
+        boxes = [_relative(sample.gt_instances.bboxes, inputs.shape) for sample in data_samples]
         for link, teacher, images in zip(self.links, self.teachers, teacher_inputs, strict=True):
-            for name, value in link(features, self._teacher_features(link, teacher, images)).items():
-                losses[name] = losses.get(name, 0) + value / len(self.links)
+            taught = self._teacher_features(link, teacher, images)
+            for name, value in link(features, taught, boxes).items():
+                losses[f"distill_{name}"] = losses.get(f"distill_{name}", 0) + value / len(self.links)
+            for tap, level in zip(link.teacher_taps, taps.read(taught, link.teacher_taps), strict=True):
+                losses[f"teacher_sd_{tap.stride}"] = level.float().std()  # logged; not a loss
         return losses
 
     @staticmethod
     def _teacher_features(link: TeacherLink, teacher: nn.Module, images: Tensor) -> dict[str, Tensor]:
         # no_grad, not inference_mode: the loss saves these features for the student's backward pass.
-        with torch.no_grad(), taps.recorded(teacher, {t.module for _, t in link.pairs}) as features:
+        with torch.no_grad(), taps.recorded(teacher, {tap.module for tap in link.teacher_taps}) as features:
             teacher.extract_feat(images)
         return features

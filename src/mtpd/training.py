@@ -234,7 +234,7 @@ class SeedEpochs(Hook):
 class PlainCheckpoints(Hook):
     """Keeps code out of checkpoints, so that they load with ``weights_only=True``.
 
-    mmengine's smoothed logs carry methods; a one-cycle schedule carries a function, which it sets anew itself.
+    mmengine's smoothed logs carry methods; a one-cycle schedule carries a function, which it sets anew.
     """
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

@@ -19,7 +19,7 @@ class FeatureMatching(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def forward(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
+    def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         terms = [(full(s) - full(t)).square().mean() for s, t in zip(student, teacher, strict=True)]
         return {"loss_feature_matching": self.weight * sum(terms)}

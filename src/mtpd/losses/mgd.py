@@ -32,7 +32,7 @@ class MGD(nn.Module):
             for c in channels
         )
 
-    def forward(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
+    def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         levels = zip(self.generators, student, teacher, strict=True)
         return {"loss_mgd": sum(self._level(generate, s, t) for generate, s, t in levels)}

@@ -23,7 +23,7 @@ class PKD(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def forward(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
+    def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         levels = zip(student, teacher, strict=True)
         terms = [(_standardise(s) - _standardise(t)).square().mean() / 2 for s, t in levels]

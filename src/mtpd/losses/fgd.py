@@ -1,0 +1,108 @@
+"""Focal and global distillation, FGD (Yang et al., CVPR 2022)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mtpd.losses.precision import full
+
+
+class FGD(nn.Module):
+    """Attention-weighted error in front and behind, difference of attention, and error of global context.
+
+    The weights' defaults are those of one-stage students (RetinaNet, GFL) in the original. They weigh sums
+    divided by N only, so they belong to 256 channels at 1333x800.
+
+    Args:
+        channels: the teacher's channels by level.
+        alpha: of the error inside boxes.
+        beta: of the error outside them.
+        gamma: of the difference between the attention maps.
+        lambda_: of the error of global context.
+        tau: temperature of the attention.
+    """
+
+    def __init__(
+        self,
+        channels: list[int],
+        alpha: float = 1e-3,
+        beta: float = 5e-4,
+        gamma: float = 5e-4,
+        lambda_: float = 5e-6,
+        tau: float = 0.5,
+    ):
+        super().__init__()
+        self.alpha, self.beta, self.gamma, self.lambda_, self.tau = alpha, beta, gamma, lambda_, tau
+        self.student_context = nn.ModuleList(map(GlobalContext, channels))
+        self.teacher_context = nn.ModuleList(map(GlobalContext, channels))
+
+    def forward(self, student: list[Tensor], teacher: list[Tensor], boxes: list[Tensor]) -> dict[str, Tensor]:
+        """Features by level, N x C x H x W, of equal shapes; each image's boxes as shares of its sides."""
+        terms = {"loss_fgd_front": 0, "loss_fgd_back": 0, "loss_fgd_attention": 0, "loss_fgd_global": 0}
+        contexts = zip(self.student_context, self.teacher_context, strict=True)
+        for s, t, (of_s, of_t) in zip(student, teacher, contexts, strict=True):
+            n = s.shape[0]
+            error = (of_s(s) - of_t(t)).square().sum()
+            s, t = full(s), full(t)
+            places_s, channels_s = attention(s, self.tau)
+            places_t, channels_t = attention(t, self.tau)
+            front, back = masks(boxes, s)
+            weighted = (t - s).square() * places_t * channels_t
+            difference = (places_t - places_s).abs().sum() + (channels_t - channels_s).abs().sum()
+            terms["loss_fgd_front"] += self.alpha * (weighted * front).sum() / n
+            terms["loss_fgd_back"] += self.beta * (weighted * back).sum() / n
+            terms["loss_fgd_attention"] += self.gamma * difference / n
+            terms["loss_fgd_global"] += self.lambda_ * error / n
+        return terms
+
+
+def attention(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+    """Over positions, N x 1 x H x W with mean 1, and over channels, N x C x 1 x 1 with mean 1."""
+    n, c, h, w = x.shape
+    places = h * w * (x.abs().mean(1).flatten(1) / tau).softmax(1).view(n, 1, h, w)
+    return places, c * (x.abs().mean((2, 3), keepdim=True) / tau).softmax(1)
+
+
+def masks(boxes: list[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Inside boxes 1 / (cells of the box), the largest where they overlap; outside 1 / (cells outside).
+
+    A box takes the cells from the floor of its least to the ceiling of its greatest corner, both included.
+
+    Args:
+        boxes: of each image, n x 4, as shares of its sides.
+        like: N x C x H x W.
+
+    Returns:
+        Both N x 1 x H x W.
+    """
+    n, _, h, w = like.shape
+    front = like.new_zeros(n, 1, h, w)
+    for image, found in zip(front[:, 0], boxes, strict=True):
+        for left, top, right, bottom in (found * found.new_tensor([w, h, w, h])).tolist():
+            rows = slice(max(int(top), 0), min(-int(-bottom // 1), h - 1) + 1)
+            columns = slice(max(int(left), 0), min(-int(-right // 1), w - 1) + 1)
+            cells = image[rows, columns]
+            cells.clamp_(min=1 / max(cells.numel(), 1))
+    outside = (front == 0).to(like.dtype)
+    return front, outside / outside.sum((2, 3), keepdim=True).clamp(min=1)
+
+
+class GlobalContext(nn.Module):
+    """F + W2 ReLU(LN(W1 sum over positions of softmax(Wk F) F)), a GC block; it starts as the identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weigh = nn.Conv2d(channels, 1, 1)
+        self.squeeze = nn.Linear(channels, channels // 2)
+        self.norm = nn.LayerNorm(channels // 2)
+        self.expand = nn.Linear(channels // 2, channels)
+        nn.init.zeros_(self.expand.weight)
+        nn.init.zeros_(self.expand.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.squeeze.weight.dtype)
+        weights = self.weigh(x).flatten(2).softmax(2)
+        context = (x.flatten(2) * weights).sum(2)
+        added = self.expand(torch.relu(self.norm(self.squeeze(context))))
+        return full(x) + full(added)[:, :, None, None]
