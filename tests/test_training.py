@@ -150,6 +150,14 @@ def test_state_is_kept_apart_by_all_that_changes_the_result(changes, dataset, te
     assert mark(stage(dataset, teacher, **changes)) != mark(stage(dataset, teacher))
 
 
+@pytest.mark.parametrize(
+    ("distilled", "warned"), [(0.0, False), (0.5, False), (9.0, False), (11.0, True), (0.009, True)]
+)
+def test_a_loss_that_drowns_the_other_is_told(distilled, warned):
+    means = {"loss": 1.0 + distilled, "loss_cls": 1.0, "distill_loss_mgd": distilled}
+    assert bool(training.imbalance(means)) == warned
+
+
 def test_inheriting_takes_neck_and_heads_where_they_fit():
     student, teacher = build("r18_w8", 0), build("r18_w16", 1)
     backbone = student.backbone.conv1.weight.clone()

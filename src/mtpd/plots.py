@@ -17,8 +17,9 @@ from matplotlib.patches import Rectangle
 from mtpd import chains
 
 # Okabe and Ito's palette, told apart with any colour vision; grey is for "no teacher".
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 NO_TEACHER_COLOUR = "#999999"
+FRAME_COLOUR = "#D55E00"
 PANELS_A_ROW = 3
 
 plt.rcParams.update(
@@ -45,7 +46,7 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
     Args:
         histories: columns arm, chain, seed, stage (0, 1, ...), epoch (within the stage) and AP (NaN where the
             epoch was not validated).
-        detectors: AP of the teachers, drawn as dashed lines where they teach.
+        detectors: AP of every detector, drawn as a dashed line where it teaches.
         title: of the figure.
     """
     panels = list(histories.groupby(["arm", "chain"], sort=False))
@@ -67,8 +68,9 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
         axis.remove()
     for axis in axes[:, 0]:
         axis.set_ylabel("AP (validation)")
-    axes[0, 0].set_ylim(bottom=0)
-    figure.suptitle(title)
+    top = max(histories["AP"].max(), *detectors.values())
+    axes[0, 0].set_ylim(0, 1.12 * top)
+    figure.suptitle(f"{title}: AP over the stages of each arm (dashed: the teacher's AP)")
     return figure
 
 
@@ -129,7 +131,11 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
         axis.annotate(f"{mean:.1f}", (group["AP"].max(), y), (7, 0), textcoords="offset points", va="center")
     axis.set_yticks(range(len(groups)), [f"{arm}\n{chain}" for (arm, chain), _ in groups])
     axis.invert_yaxis()
-    axis.set(xlabel="AP (validation); bar: mean, dots: seeds", title=title, xlim=(0, seeds["AP"].max() * 1.1))
+    axis.set(xlabel="AP (validation); bar: mean, dots: seeds", xlim=(0, seeds["AP"].max() * 1.1))
+    axis.set_title(f"{title}: AP at the end of each arm")
+    kinds = {"no teacher": NO_TEACHER_COLOUR, "one stage": COLOURS[1], "several stages": COLOURS[0]}
+    handles = [Rectangle((0, 0), 1, 1, color=colour, alpha=0.45) for colour in kinds.values()]
+    figure.legend(handles, kinds, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -141,20 +147,20 @@ def adaptation_cost(
     matrix = np.array([[costs.get((s, t), np.nan) for t in names] for s in names])
     side = 2.2 + 0.75 * len(names)
     figure, axis = plt.subplots(figsize=(side + 1.2, side))
-    image = axis.imshow(matrix, cmap="viridis_r", vmin=0)
+    image = axis.imshow(matrix, cmap="viridis_r")
     labels = [f"{name}\n{ap[name]:.1f} AP" for name in names]
     axis.set_xticks(range(len(names)), labels, rotation=30, ha="right")
     axis.set_yticks(range(len(names)), labels)
-    middle = np.nanmax(matrix) / 2
+    middle = (np.nanmin(matrix) + np.nanmax(matrix)) / 2
     for (row, column), value in np.ndenumerate(matrix):
         text = "" if np.isnan(value) else f"{value:.3f}"
         axis.text(column, row, text, ha="center", va="center", color="white" if value > middle else "black")
     for number, (source, target) in enumerate(zip([student, *order], order, strict=False), 1):
-        corner = names.index(target) - 0.5, names.index(source) - 0.5
-        axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#D55E00", linewidth=3))
-        axis.text(corner[0] + 0.08, corner[1] + 0.1, str(number), va="top", color="#D55E00", weight="bold")
+        left, top = names.index(target) - 0.47, names.index(source) - 0.47
+        axis.add_patch(Rectangle((left, top), 0.94, 0.94, fill=False, edgecolor=FRAME_COLOUR, linewidth=3))
+        axis.text(left + 0.07, top + 0.08, str(number), va="top", color=FRAME_COLOUR, weight="bold")
     axis.spines[:].set_visible(False)
     axis.set(xlabel="to", ylabel="from")
-    axis.set_title(f"adaptation cost; framed: {' → '.join([student, *order])}")
+    axis.set_title(f"Adaptation cost; framed: {' → '.join([student, *order])}")
     figure.colorbar(image, shrink=0.8, label="cost (1 - R², mean over levels)")
     return figure

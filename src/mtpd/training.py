@@ -221,6 +221,16 @@ def say(line: str, path: str) -> None:
         sys.stderr.write(line)
 
 
+def imbalance(means: dict[str, float]) -> str | None:
+    """A warning where the distillation loss drowns the detection loss (10 times), or is drowned (1/100)."""
+    distilled = sum(value for name, value in means.items() if name.startswith("distill_"))
+    detection = means["loss"] - distilled
+    if not distilled or detection / 100 <= distilled <= 10 * detection:
+        return None
+    found = f"distillation loss {distilled:.3g} beside a detection loss of {detection:.3g}"
+    return f"warning: {found}: change the weights in the recipe's loss.options"
+
+
 class SeedEpochs(Hook):
     """Each epoch draws from a seed of its own, so a resumed run sees what the uninterrupted one saw."""
 
@@ -271,6 +281,8 @@ class History(Hook):
         self._keep({"epoch": done, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
         seconds = (time.monotonic() - self.started) / (done - self.first) * (self.epochs - done)
         self._say(f"epoch {done}/{self.epochs}  loss {means['loss']:.3f}  {seconds:.0f} s left")
+        if warning := imbalance(means):
+            self._say(warning)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self._keep({**self.rows.pop(), "AP": metrics["AP"]})

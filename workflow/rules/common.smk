@@ -172,7 +172,7 @@ def orders(student, pool):
 # Report
 
 
-def rows():
+def rows(arms):
     """One for each arm, student, chain and seed: what it is, and the stages it went through."""
     return [
         {
@@ -186,16 +186,21 @@ def rows():
                 for prefix in chain.prefixes
             ],
         }
-        for name, arm in experiment.arms.items()
+        for name, arm in arms.items()
         for student in experiment.arm_students(name)
         for chain in experiment.arm_chains(name, orders(student, arm.pool) if arm.policy else None)
         for seed in experiment.arm_seeds(name)
     ]
 
 
-def stage_results(file):
-    """That file of every stage of every row."""
-    return sorted({f"{stage['folder']}/{file}" for row in rows() for stage in row["stages"]})
+def stage_results(file, arms=experiment.arms):
+    """That file of every stage of the arms' rows."""
+    return sorted({f"{stage['folder']}/{file}" for row in rows(arms) for stage in row["stages"]})
+
+
+def written_arms():
+    """The arms whose chains need no order, and so need not wait for one."""
+    return {name: arm for name, arm in experiment.arms.items() if arm.chain}
 
 
 def reported_detectors():

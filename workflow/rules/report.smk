@@ -10,7 +10,7 @@ rule rows:
         mem_mb=100,
         runtime=5,
     params:
-        rows=lambda w: rows(),
+        rows=lambda w: rows(experiment.arms),
     run:
         files.write_json(output.rows, params.rows)
 
@@ -47,6 +47,7 @@ rule table:
         rows="results/{experiment}/rows.json",
         complexity="results/{experiment}/complexity.csv",
         detectors=[detector_file(name, "metrics.json") for name in reported_detectors()],
+        written=stage_results("metrics.json", written_arms()),
         stages=lambda w: stage_results("metrics.json"),
     output:
         csv=report("results/{experiment}/tables/main.csv", caption="../report/table.rst", category="Tables"),
