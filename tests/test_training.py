@@ -16,6 +16,8 @@ RECIPE = {
     "inherit": True,
     "optimizer": {"type": "AdamW", "lr": 1e-3},
     "clip_grad": 35,
+    "accumulate": 1,
+    "precision": "float32",
     "batch_size": 4,
     "schedule": {"kind": "one-cycle"},
     "validate_every": 2,
@@ -24,7 +26,7 @@ RECIPE = {
 
 
 def spec(name):
-    return {"config": str(PROJECT / f"config/detectors/{name}.py"), "overrides": {}}
+    return {"config": str(PROJECT / f"config/detectors/{name}.py"), "overrides": {}, "image_scale": 1}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,7 @@ def test_a_stage_writes_the_student_alone(uninterrupted):
         "student.pth",
         "metrics.json",
         "predictions.json",
+        "inherited.json",
         "history.csv",
     }
     meta = detectors.read_checkpoint(uninterrupted / "out/student.pth")["meta"]
@@ -148,6 +151,54 @@ def test_state_is_kept_apart_by_all_that_changes_the_result(changes, dataset, te
 
     assert mark(stage(dataset, teacher)) == mark(stage(dataset, teacher))
     assert mark(stage(dataset, teacher, **changes)) != mark(stage(dataset, teacher))
+
+
+def test_a_mask_rcnn_is_scored_on_boxes_and_masks(dataset, tmp_path):
+    small = {
+        "model.backbone.depth": 18,
+        "model.backbone.init_cfg": None,
+        "model.neck.in_channels": [64, 128, 256, 512],
+    }
+    student = {
+        **spec("r18_w8"),
+        "config": "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",
+        "overrides": small,
+    }
+    low = {**student["overrides"], "model.test_cfg.rcnn.score_thr": 0.0}
+    one = stage(
+        dataset, None, student={**student, "overrides": low}, teachers=(), teacher_weights=(), epochs=1
+    )
+    training.train(one, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    rows = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert {"bbox", "segm"} <= set(metrics)
+    assert rows
+    assert all({"bbox", "segmentation"} <= set(row) for row in rows)
+
+
+def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
+    """What it finds counts by name, and its class layers are not inherited."""
+    classes = ("ring", "zebra", "disc")
+    config = detectors.load_config(spec("swin_w32")["config"], {}, classes)
+    torch.manual_seed(0)
+    other = detectors.build(config)
+    other.init_weights()
+    detectors.save_student(tmp_path / "other.pth", other, config, classes, {})
+    loaded = detectors.load(spec("swin_w32"), tmp_path / "other.pth", shapes.CLASSES)
+    assert loaded.dataset_meta["classes"] == classes
+    low = {**spec("swin_w32"), "overrides": {"model.test_cfg.score_thr": 0.0}}
+    _, found = training.evaluate(dataset, low, str(tmp_path / "other.pth"), tmp_path / "work")
+    names = {i: name for i, name in enumerate(shapes.CLASSES, 1)}
+    assert {names[row["category_id"]] for row in found} == {"ring", "disc"}
+    training.train(
+        stage(dataset, str(tmp_path / "other.pth"), epochs=1),
+        tmp_path / "out",
+        tmp_path / "work",
+        str(tmp_path / "progress"),
+    )
+    inherited = json.loads((tmp_path / "out/inherited.json").read_text())
+    assert inherited["other_classes"] == ["bbox_head.retina_cls.weight", "bbox_head.retina_cls.bias"]
+    assert "bbox_head.retina_reg.weight" in inherited["inherited"]
 
 
 @pytest.mark.parametrize(

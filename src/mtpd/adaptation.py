@@ -15,13 +15,17 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mtpd import taps
+from mtpd.distiller import rescaled
 
 
-def measure(detectors: dict[str, nn.Module], batches, half: int, ridge: float) -> pd.DataFrame:
+def measure(
+    detectors: dict[str, nn.Module], scales: dict[str, float], batches, half: int, ridge: float
+) -> pd.DataFrame:
     """Costs between all detectors, by level, from one pass over the probe images.
 
     Args:
         detectors: mmdet detectors by name, in eval mode, on one device.
+        scales: of the images that each sees, relative to those of the batches.
         batches: probe images, each a mmengine batch of one image (``inputs``).
         half: how many of them the maps are fitted on; the rest is held out.
         ridge: see ``cost``.
@@ -32,7 +36,7 @@ def measure(detectors: dict[str, nn.Module], batches, half: int, ridge: float) -
     found = {name: taps.find_taps(detector) for name, detector in detectors.items()}
     moments: dict[tuple, Moments] = defaultdict(Moments)
     for index, batch in enumerate(batches):
-        features = {name: _features(detectors[name], found[name], batch) for name in detectors}
+        features = {name: _features(detectors[name], found[name], batch, scales[name]) for name in detectors}
         for source, target in permutations(detectors, 2):
             for s, t in taps.pair_by_stride(found[source], found[target]):
                 moments[source, target, s.stride, index < half].add(features[source][s], features[target][t])
@@ -51,9 +55,11 @@ def over_levels(costs: pd.DataFrame) -> dict[tuple[str, str], float]:
 
 
 @torch.no_grad()
-def _features(detector: nn.Module, found: list[taps.Tap], batch: dict) -> dict[taps.Tap, Tensor]:
+def _features(
+    detector: nn.Module, found: list[taps.Tap], batch: dict, scale: float
+) -> dict[taps.Tap, Tensor]:
     with taps.recorded(detector, {tap.module for tap in found}) as outputs:
-        detector.extract_feat(detector.data_preprocessor(batch, False)["inputs"])
+        detector.extract_feat(rescaled(detector.data_preprocessor(batch, False)["inputs"], scale))
     return dict(zip(found, taps.read(outputs, found), strict=True))
 
 

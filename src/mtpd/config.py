@@ -74,6 +74,7 @@ class Detector(Model):
 
     config: str = Field(description="mmdet config: a file, or mmdet::folder/name.py")
     overrides: dict[str, Any] = Field(default_factory=dict, description="changes to it, by dotted key")
+    image_scale: float = Field(1, gt=0, description="of its images, relative to the data set's scale")
     train: Train | None = None
     file: str | None = Field(None, description="checkpoint on disk")
     url: str | None = Field(None, description="checkpoint to download")
@@ -121,6 +122,10 @@ class Recipe(Model):
     )
     clip_grad: float = Field(35, gt=0, description="largest gradient norm")
     batch_size: int = Field(16, ge=1)
+    accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of training, on GPUs"
+    )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")
     taps: tuple[str, ...] | None = Field(None, description="student modules to read; found if not given")
@@ -178,6 +183,9 @@ class Experiment(Model):
         for key, arm in self.arms.items():
             if self.recipes[arm.recipe].loss is None and (arm.policy or chains.parse(arm.chain).teachers):
                 raise ValueError(f"arms.{key}: recipe {arm.recipe!r} has no loss to distill with")
+        for key, recipe in self.recipes.items():
+            if recipe.precision != "float32" and not self.compute.gpus:
+                raise ValueError(f"recipes.{key}.precision: {recipe.precision} needs compute.gpus")
         if chains.NO_TEACHER in self.detectors:
             raise ValueError("detectors.none: 'none' means 'no teacher'; choose another name")
         return self

@@ -32,8 +32,10 @@ def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Confi
 
 
 def _set_classes(node, count: int) -> None:
-    """Every head's ``num_classes`` (backbones have one too, of no consequence)."""
-    children = node.values() if isinstance(node, dict) else node
+    """Every head's ``num_classes``; a semantic head has classes of its own (COCO's stuff)."""
+    children = (
+        [child for key, child in node.items() if key != "semantic_head"] if isinstance(node, dict) else node
+    )
     for child in children:
         if isinstance(child, (dict, list, tuple)):
             _set_classes(child, count)
@@ -110,6 +112,11 @@ def add_data(
     return config
 
 
+def at_scale(dataset: dict, spec: dict) -> dict:
+    """The data set with images at the detector's ``image_scale``."""
+    return {**dataset, "scale": [round(side * spec["image_scale"]) for side in dataset["scale"]]}
+
+
 def _allow_list() -> list:
     """What checkpoints may hold beside tensors and plain values: arrays of numbers."""
     dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
@@ -140,6 +147,13 @@ def _load_local(filename, map_location=None, logger="current"):
     return read_checkpoint(filename, map_location)
 
 
+def classes_of_checkpoint(path: str | Path) -> tuple[str, ...] | None:
+    """The class names a checkpoint was trained for, if it says (mmdet 3, mmdet 2)."""
+    meta = read_checkpoint(path).get("meta", {})
+    names = meta.get("dataset_meta", {}).get("classes") or meta.get("CLASSES")
+    return tuple(names) if names else None
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     checkpoint = read_checkpoint(path)
     return checkpoint.get("state_dict", checkpoint)
@@ -167,13 +181,27 @@ def load_weights(detector: nn.Module, path: str | Path) -> None:
 def load(spec: dict, path: str | Path, classes: tuple[str, ...]) -> nn.Module:
     """A detector (``config`` and ``overrides``) with the weights of a checkpoint, which must fit.
 
+    Its heads are built for the classes that the checkpoint names, or else for ``classes``; they stand in its
+    ``dataset_meta``.
+
     Raises:
         CheckpointError: see ``load_weights``.
     """
+    classes = classes_of_checkpoint(path) or classes
     config = load_config(spec["config"], spec["overrides"], classes)
     detector = build(without_pretraining(config))
     load_weights(detector, path)
+    detector.dataset_meta = {"classes": classes}
     return detector
+
+
+def class_dependent(spec: dict, classes: tuple[str, ...]) -> set[str]:
+    """Names of a detector's tensors whose shape depends on the number of classes."""
+    shapes = []
+    for count in (classes, (*classes, "one more")):
+        config = without_pretraining(load_config(spec["config"], spec["overrides"], count))
+        shapes.append({name: weight.shape for name, weight in build(config).state_dict().items()})
+    return {name for name, shape in shapes[0].items() if shapes[1][name] != shape}
 
 
 def save_student(

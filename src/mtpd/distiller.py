@@ -49,16 +49,27 @@ def _relative(boxes, shape) -> Tensor:
 class Preprocessor(nn.Module):
     """The student's preprocessing, and beside it each teacher's own normalisation of the same images."""
 
-    def __init__(self, student: nn.Module, teachers: list[nn.Module]):
+    def __init__(self, student: nn.Module, teachers: list[nn.Module], scales: list[float]):
         super().__init__()
         self.student = student
         self.teachers = nn.ModuleList(teachers)
+        self.scales = scales
 
     def forward(self, data: dict, training: bool = False) -> dict:
         if not training:
             return self.student(data, training)
-        for_teachers = [t({"inputs": list(data["inputs"])}, False)["inputs"] for t in self.teachers]
+        for_teachers = [
+            rescaled(teacher({"inputs": list(data["inputs"])}, False)["inputs"], scale)
+            for teacher, scale in zip(self.teachers, self.scales, strict=True)
+        ]
         return {**self.student(data, training), "teacher_inputs": for_teachers}
+
+
+def rescaled(images: Tensor, scale: float) -> Tensor:
+    """Images (N x 3 x H x W) at another scale; as they are at 1."""
+    if scale == 1:
+        return images
+    return interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 class Distiller(BaseModel):
@@ -72,6 +83,7 @@ class Distiller(BaseModel):
         loss: key of ``LOSSES``.
         options: the loss's keyword arguments.
         student_taps: modules of the student to read; found if None.
+        scales: of the images that each teacher sees, the student's being 1.
         device: where the teachers go (the runner moves the student).
     """
 
@@ -82,10 +94,13 @@ class Distiller(BaseModel):
         loss: str,
         options: dict[str, float],
         student_taps: tuple[str, ...] | None = None,
+        scales: list[float] | None = None,
         device: str = "cpu",
     ):
         preprocessors = [copy.deepcopy(teacher.data_preprocessor) for teacher in teachers]
-        super().__init__(Preprocessor(student.data_preprocessor, preprocessors))
+        super().__init__(
+            Preprocessor(student.data_preprocessor, preprocessors, scales or [1.0] * len(teachers))
+        )
         self.student = student
         frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
         object.__setattr__(self, "teachers", frozen)

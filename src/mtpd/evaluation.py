@@ -28,16 +28,19 @@ def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[s
     """
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
-        evaluation = COCOeval(truth, _detections(truth, predictions), kind)
+        evaluation = COCOeval(truth, _detections(truth, predictions, kind), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return {name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
 
 
-def _detections(truth: COCO, predictions: list[dict]) -> COCO:
-    if predictions:
-        return truth.loadRes([dict(row) for row in predictions])  # loadRes writes into what it is given
+def _detections(truth: COCO, predictions: list[dict], kind: str) -> COCO:
+    # Beside a box, pycocotools would take a mask's area from the box: so boxes go for masks, as in mmdet.
+    unwanted = {"segm": "bbox", "bbox": "segmentation"}[kind]
+    rows = [{key: value for key, value in row.items() if key != unwanted} for row in predictions]
+    if rows:
+        return truth.loadRes(rows)
     nothing = COCO()  # loadRes stumbles over an empty list
     nothing.dataset = {**truth.dataset, "annotations": []}
     nothing.createIndex()
@@ -45,13 +48,18 @@ def _detections(truth: COCO, predictions: list[dict]) -> COCO:
 
 
 class CocoPredictions(BaseMetric):
-    """Collects predictions as COCO results and scores them; ``predictions`` keeps the last lot."""
+    """Collects predictions as COCO results and scores them; ``predictions`` keeps the last lot.
+
+    Args:
+        annotations: COCO annotation file.
+        classes: the detector's. What it finds of classes that the file does not have is left out.
+    """
 
     def __init__(self, annotations: str | Path, classes: tuple[str, ...]):
         super().__init__()
         self.annotations = annotations
         ids = {c["name"]: c["id"] for c in json.loads(Path(annotations).read_text())["categories"]}
-        self.category_ids = [ids[name] for name in classes]
+        self.category_ids = [ids.get(name) for name in classes]
         self.predictions: list[dict] = []
 
     def process(self, data_batch, data_samples) -> None:
@@ -80,7 +88,7 @@ class CocoPredictions(BaseMetric):
         for row, mask in zip(rows, found.get("masks", ()), strict=False):
             encoded = rle.encode(np.asfortranarray(mask.cpu().numpy().astype(np.uint8)))
             row["segmentation"] = {"size": encoded["size"], "counts": encoded["counts"].decode()}
-        return rows
+        return [row for row in rows if row["category_id"] is not None]
 
 
 def metrics(annotations: str | Path, predictions: list[dict], dataset: str) -> dict:

@@ -2,21 +2,77 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import Tensor, nn
 
+# Of a cascade's three stages of heads, the first stands where a two-stage detector has its only one.
+CASCADE_HEAD = re.compile(r"^roi_head\.(bbox_head|mask_head)\.(\d+)\.")
 
-def inherit(student: nn.Module, teacher: dict[str, Tensor]) -> dict[str, list[str]]:
-    """Copy every teacher weight outside the backbone into the student, skipping shapes that differ.
+
+class InheritError(ValueError):
+    """Inheriting was asked for, and nothing of the teacher fits the student."""
+
+
+def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] = frozenset()) -> dict:
+    """Copy every teacher weight outside the backbone into the student, where names and shapes agree.
+
+    A cascade's first heads are taken for those of a two-stage student; its class-agnostic box regression
+    (4 rows) is repeated for every class of the student's, as mmdet orders them (class by class).
+
+    Args:
+        student: changed in place.
+        teacher: the teacher's weights.
+        per_class: names not to copy, because teacher and student do not have the same classes.
 
     Returns:
-        Names by what became of them: ``inherited``, ``skipped`` (shape differs), ``absent`` (in the student).
+        Names of the student's tensors by what became of them: ``inherited``, ``tiled``, ``skipped`` (another
+        shape), ``other_classes``; and ``absent``, the teacher's that the student does not have.
+
+    Raises:
+        InheritError: nothing fits.
     """
     own = student.state_dict()
-    report: dict[str, list[str]] = {"inherited": [], "skipped": [], "absent": []}
+    report: dict[str, list[str]] = {
+        fate: [] for fate in ("inherited", "tiled", "skipped", "other_classes", "absent")
+    }
+    taken = {}
+    for name, weight in _for_student(teacher, own).items():
+        fate = _fate(name, weight, own, per_class)
+        report[fate].append(name)
+        if fate == "tiled":
+            weight = weight.repeat(len(own[name]) // len(weight), *[1] * (weight.dim() - 1))
+        if fate in ("inherited", "tiled"):
+            taken[name] = weight
+    if not taken:
+        raise InheritError(f"nothing to inherit: {report}; set the recipe's 'inherit' to false")
+    student.load_state_dict(taken, strict=False)
+    return report
+
+
+def _for_student(teacher: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The teacher's weights outside the backbone, under the names that the student has for them."""
+    cascaded = any(map(CASCADE_HEAD.match, teacher)) and not any(map(CASCADE_HEAD.match, own))
+    renamed = {}
     for name, weight in teacher.items():
         if name.startswith(("backbone.", "data_preprocessor.")):
             continue
-        fate = "absent" if name not in own else "inherited" if own[name].shape == weight.shape else "skipped"
-        report[fate].append(name)
-    student.load_state_dict({name: teacher[name] for name in report["inherited"]}, strict=False)
-    return report
+        head = CASCADE_HEAD.match(name)
+        if head and cascaded:
+            # Later stages keep their number, which no name of the student has.
+            name = CASCADE_HEAD.sub(r"roi_head.\1.", name) if head[2] == "0" else name
+        renamed[name] = weight
+    return renamed
+
+
+def _fate(name: str, weight: Tensor, own: dict[str, Tensor], per_class: set[str]) -> str:
+    if name not in own:
+        return "absent"
+    if name in per_class:
+        return "other_classes"
+    if own[name].shape == weight.shape:
+        return "inherited"
+    regression = ".bbox_head.fc_reg." in name and len(weight) == 4 and len(own[name]) % 4 == 0
+    if regression and own[name].shape[1:] == weight.shape[1:]:
+        return "tiled"
+    return "skipped"

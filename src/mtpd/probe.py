@@ -30,11 +30,12 @@ def adaptation_costs(
         name: detectors.load(spec, path, classes).to(get_device()).eval()
         for (name, spec), path in zip(specs.items(), weights, strict=True)
     }
+    scales = {name: spec["image_scale"] for name, spec in specs.items()}
     images = _training_images(dataset, classes, next(iter(specs.values())))
     count = min(settings["probe_images"], len(images))
     chosen = np.random.default_rng(settings["seed"]).permutation(len(images))[:count]
     batches = DataLoader(Subset(images, chosen.tolist()), batch_size=1, collate_fn=pseudo_collate)
-    return adaptation.measure(models, batches, count // 2, settings["ridge"])
+    return adaptation.measure(models, scales, batches, count // 2, settings["ridge"])
 
 
 def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict):
@@ -46,12 +47,13 @@ def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict):
 
 
 def complexities(dataset: dict, specs: dict[str, dict]) -> pd.DataFrame:
-    """Complexity of each detector on an image of the data set's ``scale``, by detector (index)."""
+    """Complexity of each detector on an image as large as it sees them, by detector (index)."""
     classes = files.classes_of(dataset["train"]["annotations"])
-    image = torch.zeros(1, 3, dataset["scale"][1], dataset["scale"][0], device=get_device())
     found = {}
     for name, spec in specs.items():
         config = detectors.load_config(spec["config"], spec["overrides"], classes)
         detector = detectors.build(detectors.without_pretraining(config)).to(get_device()).eval()
+        width, height = detectors.at_scale(dataset, spec)["scale"]
+        image = torch.zeros(1, 3, height, width, device=get_device())
         found[name] = complexity(detector, image)
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("detector")

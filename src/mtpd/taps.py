@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from mmdet.models.necks import FPN
 from torch import Tensor, nn
 
 PROBE_SIZE = 256
@@ -25,7 +26,8 @@ def find_taps(detector: nn.Module, modules: tuple[str, ...] | None = None) -> li
     """Find the taps of a detector, finest level first.
 
     With an FPN, they are the outputs of ``neck.fpn_convs.{i}.conv``, as in the paper (a max-pooled P6 has no
-    convolution and no tap); with any other neck, its outputs. Strides are found by a forward pass.
+    convolution and no tap); with any other neck, its outputs: necks that build on FPN, like DetectoRS's, go
+    on working on what its convolutions give. Strides are found by a forward pass.
 
     Args:
         detector: an mmdet detector.
@@ -38,7 +40,7 @@ def find_taps(detector: nn.Module, modules: tuple[str, ...] | None = None) -> li
     if modules is None:
         if "neck" not in known:
             raise ValueError("the detector has no neck: name the modules to read in the recipe's 'taps'")
-        convs = getattr(detector.neck, "fpn_convs", ())
+        convs = detector.neck.fpn_convs if type(detector.neck) is FPN else ()
         modules = tuple(f"neck.fpn_convs.{i}.conv" for i in range(len(convs))) or ("neck",)
     if missing := [name for name in modules if name not in known]:
         raise ValueError(f"taps: the detector has no module {missing[0]!r}")

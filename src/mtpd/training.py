@@ -30,8 +30,8 @@ from mtpd.inherit import inherit
 class Stage:
     """Everything that can change a stage's result.
 
-    ``student`` and ``teachers`` are detectors (``config`` and ``overrides``), ``dataset`` as for
-    ``detectors.add_data`` (and ``name``), ``recipe`` as in the experiment file.
+    ``student`` and ``teachers`` are detectors (``config``, ``overrides``, ``image_scale``); ``dataset`` is as
+    for ``detectors.add_data``, with a ``name``; ``recipe`` is as in the experiment file.
     """
 
     dataset: dict
@@ -69,23 +69,26 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     config = detectors.load_config(stage.student["config"], stage.student["overrides"], classes)
     if stage.parent:
         config = detectors.without_pretraining(config)
-    detectors.add_data(config, stage.dataset, classes, stage.recipe["batch_size"], stage.workers)
+    dataset = detectors.at_scale(stage.dataset, stage.student)
+    detectors.add_data(config, dataset, classes, stage.recipe["batch_size"], stage.workers)
     work = work / stage.fingerprint(config)
+    newest = find_latest_checkpoint(str(work)) if (work / "last_checkpoint").exists() else None
+    model, inherited = _model(stage, config, classes, resuming=newest is not None)
     metric = evaluation.CocoPredictions(stage.dataset["val"]["annotations"], classes)
     history = History(work / "history.json", progress, label, stage.epochs)
-    runner = _runner(stage, config, classes, work, metric, history)
+    runner = _runner(stage, model, config, work, newest, metric, history)
     runner.train()
     if history.first == stage.epochs:  # the last epoch was over before this run
         runner.val_loop.run()
     if is_main_process():
+        files.write_json(out / "inherited.json", inherited)
         _write_results(stage, runner.model, config, classes, metric.predictions, history.rows, out)
 
 
-def _runner(stage: Stage, config: Config, classes, work: Path, metric, history: History) -> Runner:
+def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, history: History) -> Runner:
     """mmengine's runner, resuming from the newest checkpoint in ``work`` if there is one."""
-    newest = find_latest_checkpoint(str(work)) if (work / "last_checkpoint").exists() else None
     return Runner(
-        model=_model(stage, config, classes, resuming=newest is not None),
+        model=model,
         work_dir=str(work),
         train_dataloader=config.train_dataloader,
         val_dataloader=config.val_dataloader,
@@ -96,10 +99,7 @@ def _runner(stage: Stage, config: Config, classes, work: Path, metric, history: 
             "max_epochs": stage.epochs,
             "val_interval": stage.recipe["validate_every"],
         },
-        optim_wrapper={
-            "optimizer": stage.recipe["optimizer"],
-            "clip_grad": {"max_norm": stage.recipe["clip_grad"], "norm_type": 2},
-        },
+        optim_wrapper=_optimizer(stage.recipe),
         param_scheduler=_schedule(stage.recipe, stage.epochs),
         default_hooks={
             "checkpoint": {"type": "CheckpointHook", "interval": 1, "max_keep_ckpts": 2},
@@ -127,8 +127,8 @@ def _write_results(stage: Stage, model, config, classes, predictions, history, o
     detectors.save_student(out / "student.pth", getattr(model, "student", model), config, classes, provenance)
 
 
-def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool) -> BaseModel:
-    """The student, started as the stage wants it, alone or in a distiller."""
+def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool) -> tuple[BaseModel, dict]:
+    """The student, started as the stage wants it, alone or in a distiller; and what it inherited."""
     seed_everything(stage.seed, 0)
     student = detectors.build(config)
     if stage.parent:
@@ -139,15 +139,19 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
         detectors.load(spec, path, classes)
         for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)
     ]
+    inherited = {}
     if teachers and stage.recipe["inherit"] and not stage.parent:
-        report = inherit(student, teachers[0].state_dict())
-        print(f"inherited {len(report['inherited'])} tensors, skipped {report['skipped']}", file=sys.stderr)
+        others = teachers[0].dataset_meta["classes"] != classes
+        per_class = detectors.class_dependent(stage.student, classes) if others else set()
+        inherited = inherit(student, teachers[0].state_dict(), per_class)
     _keep_weights(student)
     if not teachers:
-        return student
+        return student, inherited
+    scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
     loss = stage.recipe["loss"]
     taps = tuple(stage.recipe["taps"]) if stage.recipe["taps"] else None
-    return Distiller(student, teachers, loss["name"], loss["options"], taps, get_device())
+    distiller = Distiller(student, teachers, loss["name"], loss["options"], taps, scales, get_device())
+    return distiller, inherited
 
 
 def _keep_weights(student: nn.Module) -> None:
@@ -162,7 +166,7 @@ def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[d
 
     Args:
         dataset: as in ``Stage``.
-        detector: ``config`` and ``overrides``.
+        detector: ``config``, ``overrides`` and ``image_scale``.
         weights: its checkpoint.
         work: folder for the runner's logs.
 
@@ -171,10 +175,11 @@ def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[d
     """
     classes = files.classes_of(dataset["train"]["annotations"])
     config = detectors.load_config(detector["config"], detector["overrides"], classes)
-    detectors.add_data(config, dataset, classes, batch_size=1, workers=0)
-    metric = evaluation.CocoPredictions(dataset["val"]["annotations"], classes)
+    detectors.add_data(config, detectors.at_scale(dataset, detector), classes, batch_size=1, workers=0)
+    model = detectors.load(detector, weights, classes)
+    metric = evaluation.CocoPredictions(dataset["val"]["annotations"], model.dataset_meta["classes"])
     runner = Runner(
-        model=detectors.load(detector, weights, classes),
+        model=model,
         work_dir=str(work),
         val_dataloader=config.val_dataloader,
         val_evaluator=Evaluator(metric),
@@ -185,6 +190,19 @@ def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[d
     runner.val()
     scores = evaluation.metrics(dataset["val"]["annotations"], metric.predictions, dataset["name"])
     return scores, metric.predictions
+
+
+def _optimizer(recipe: dict) -> dict:
+    wrapper = {
+        "optimizer": recipe["optimizer"],
+        "clip_grad": {"max_norm": recipe["clip_grad"], "norm_type": 2},
+        "accumulative_counts": recipe["accumulate"],
+    }
+    if recipe["precision"] == "float32":
+        return wrapper
+    # bfloat16 has float32's range; only float16 needs its loss scaled.
+    scale = {"loss_scale": {"enabled": recipe["precision"] == "float16"}}
+    return {"type": "AmpOptimWrapper", "dtype": recipe["precision"], **scale, **wrapper}
 
 
 def _schedule(recipe: dict, epochs: int) -> list[dict]:

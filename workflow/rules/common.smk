@@ -85,7 +85,7 @@ def detector_file(name, file):
 
 def detector_spec(name):
     """What a script needs to build a detector."""
-    return experiment.detectors[name].model_dump(include={"config", "overrides"})
+    return experiment.detectors[name].model_dump(include={"config", "overrides", "image_scale"})
 
 
 def config_files(names):

@@ -8,6 +8,7 @@ rule stage:
         student="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/student.pth",
         metrics="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/metrics.json",
         predictions="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/predictions.json",
+        inherited="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/inherited.json",
         history="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/history.csv",
     log:
         "logs/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/stage.log",
