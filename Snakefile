@@ -3,7 +3,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 # A file given with --configfile replaces the demo; it is not merged into it.
-if "experiment" not in config:
+if not workflow.configfiles:
 
     configfile: "config/config.yaml"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import PROJECT, build
 
-from mtpd import detectors, training
+from mtpd import detectors, history, training
 from mtpd.data import shapes
 from mtpd.inherit import inherit
 
@@ -94,7 +94,7 @@ def test_progress_tells_epochs_and_time_left(uninterrupted):
 def test_an_interrupted_stage_ends_as_if_it_had_not_been(
     moment, dataset, teacher, uninterrupted, tmp_path, monkeypatch
 ):
-    original = getattr(training.History, moment)
+    original = getattr(history.History, moment)
 
     def interrupt(self, runner, *args, **kwargs):
         original(self, runner, *args, **kwargs)
@@ -102,7 +102,7 @@ def test_an_interrupted_stage_ends_as_if_it_had_not_been(
             raise KeyboardInterrupt
 
     arguments = stage(dataset, teacher), tmp_path / "out", tmp_path / "work", str(tmp_path / "progress")
-    monkeypatch.setattr(training.History, moment, interrupt)
+    monkeypatch.setattr(history.History, moment, interrupt)
     with pytest.raises(KeyboardInterrupt):
         training.train(*arguments)
     assert not (tmp_path / "out").exists()
@@ -206,7 +206,7 @@ def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
 )
 def test_a_loss_that_drowns_the_other_is_told(distilled, warned):
     means = {"loss": 1.0 + distilled, "loss_cls": 1.0, "distill_loss_mgd": distilled}
-    assert bool(training.imbalance(means)) == warned
+    assert bool(history.imbalance(means)) == warned
 
 
 def test_inheriting_takes_neck_and_heads_where_they_fit():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import mmdet
+import mmengine.runner.checkpoint
 import numpy as np
 import torch
+from mmdet.models.dense_heads import AnchorFreeHead, FCOSHead
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
@@ -43,9 +46,25 @@ def _set_classes(node, count: int) -> None:
         node["num_classes"] = count
 
 
+def resolved(spec: dict) -> dict:
+    """A detector as a plain dict: its model, whatever files its config is put together from, and the rest."""
+    model = load_config(spec["config"], spec["overrides"], ()).model.to_dict()
+    return {**spec, "config": model}
+
+
 def build(config: Config) -> nn.Module:
     init_default_scope("mmdet")
     return MODELS.build(config.model)
+
+
+def kind(detector: nn.Module) -> str:
+    """What losses' defaults go by: ``two-stage``, ``anchor``, ``point`` or ``fcos`` (see ``mtpd.losses``)."""
+    head = getattr(detector, "bbox_head", None)
+    if hasattr(detector, "roi_head"):
+        return "two-stage"
+    if isinstance(head, FCOSHead):
+        return "fcos"
+    return "point" if isinstance(head, AnchorFreeHead) else "anchor"
 
 
 def without_pretraining(config: Config) -> Config:
@@ -145,6 +164,12 @@ def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
 def _load_local(filename, map_location=None, logger="current"):
     """mmengine's own reader unpickles what is not plain; with this one, every door is read_checkpoint."""
     return read_checkpoint(filename, map_location)
+
+
+# The same for pretrained backbones that a config fetches: checked by the hash in their name, read as data.
+mmengine.runner.checkpoint.load_url = partial(
+    torch.hub.load_state_dict_from_url, check_hash=True, weights_only=True
+)
 
 
 def classes_of_checkpoint(path: str | Path) -> tuple[str, ...] | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mtpd import taps
+from mtpd import detectors, taps
 from mtpd.losses import LOSSES
 
 
@@ -51,9 +52,11 @@ class Preprocessor(nn.Module):
 
     def __init__(self, student: nn.Module, teachers: list[nn.Module], scales: list[float]):
         super().__init__()
-        self.student = student
-        self.teachers = nn.ModuleList(teachers)
+        self.student = student.data_preprocessor
+        self.teachers = nn.ModuleList(copy.deepcopy(teacher.data_preprocessor) for teacher in teachers)
         self.scales = scales
+        for own in self.teachers:  # all see one canvas, so that grids differ by their strides alone
+            own.pad_size_divisor = self.student.pad_size_divisor
 
     def forward(self, data: dict, training: bool = False) -> dict:
         if not training:
@@ -97,18 +100,20 @@ class Distiller(BaseModel):
         scales: list[float] | None = None,
         device: str = "cpu",
     ):
-        preprocessors = [copy.deepcopy(teacher.data_preprocessor) for teacher in teachers]
-        super().__init__(
-            Preprocessor(student.data_preprocessor, preprocessors, scales or [1.0] * len(teachers))
-        )
+        super().__init__(Preprocessor(student, teachers, scales or [1.0] * len(teachers)))
         self.student = student
         frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
         object.__setattr__(self, "teachers", frozen)
         found = taps.find_taps(student, student_taps)
-        self.links = nn.ModuleList(
-            TeacherLink(taps.pair_by_stride(found, taps.find_taps(teacher)), loss, options)
-            for teacher in teachers
-        )
+        self.links = nn.ModuleList(self._link(found, teacher, loss, options) for teacher in teachers)
+
+    def _link(self, found: list[taps.Tap], teacher: nn.Module, loss: str, options: dict) -> TeacherLink:
+        theirs = taps.find_taps(teacher)
+        pairs = taps.pair_by_stride(found, theirs)
+        strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
+        print_log("distils at strides {}; the student has {}, the teacher {}".format(*strides), "current")
+        defaults = LOSSES[loss].defaults(detectors.kind(self.student), detectors.kind(teacher))
+        return TeacherLink(pairs, loss, {**defaults, **options})
 
     def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):
         if mode != "loss":

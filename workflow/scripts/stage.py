@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from mtpd import training
+from mtpd import state, training
+
+TO_BE_CONTINUED = 75  # EX_TEMPFAIL: start again, and the stage goes on
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=json.loads, required=True, help="fields of mtpd.training.Stage, as JSON")
@@ -24,4 +27,8 @@ stage = training.Stage(
     parent=args.parent,
     workers=args.threads // args.gpus - 1 if args.gpus else 0,
 )
-training.train(stage, args.out, args.work, args.progress, args.label)
+try:
+    training.train(stage, args.out, args.work, args.progress, args.label)
+except state.ToBeContinued as reason:
+    print(f"to be continued: {reason}; the state is saved", file=sys.stderr)
+    sys.exit(TO_BE_CONTINUED)

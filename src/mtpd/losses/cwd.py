@@ -23,6 +23,10 @@ class CWD(nn.Module):
         super().__init__()
         self.weight, self.tau = weight, tau
 
+    @staticmethod
+    def defaults(student: str, teacher: str) -> dict[str, float]:
+        return {"weight": 5.0} if student == "two-stage" else {}
+
     def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         levels = zip(student, teacher, strict=True)

@@ -19,6 +19,10 @@ class FeatureMatching(nn.Module):
         super().__init__()
         self.weight = weight
 
+    @staticmethod
+    def defaults(student: str, teacher: str) -> dict[str, float]:
+        return {}
+
     def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         terms = [(full(s) - full(t)).square().mean() for s, t in zip(student, teacher, strict=True)]

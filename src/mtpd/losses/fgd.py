@@ -37,6 +37,15 @@ class FGD(nn.Module):
         self.student_context = nn.ModuleList(map(GlobalContext, channels))
         self.teacher_context = nn.ModuleList(map(GlobalContext, channels))
 
+    @staticmethod
+    def defaults(student: str, teacher: str) -> dict[str, float]:
+        if student == "two-stage":
+            return {"alpha": 5e-5, "beta": 2.5e-5, "gamma": 5e-5, "lambda_": 5e-7}
+        if student in ("point", "fcos"):
+            tau = 0.8 if student == "fcos" else 0.5
+            return {"alpha": 1.6e-3, "beta": 8e-4, "gamma": 8e-4, "lambda_": 8e-6, "tau": tau}
+        return {}
+
     def forward(self, student: list[Tensor], teacher: list[Tensor], boxes: list[Tensor]) -> dict[str, Tensor]:
         """Features by level, N x C x H x W, of equal shapes; each image's boxes as shares of its sides."""
         terms = {"loss_fgd_front": 0, "loss_fgd_back": 0, "loss_fgd_attention": 0, "loss_fgd_global": 0}

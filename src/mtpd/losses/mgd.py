@@ -32,6 +32,10 @@ class MGD(nn.Module):
             for c in channels
         )
 
+    @staticmethod
+    def defaults(student: str, teacher: str) -> dict[str, float]:
+        return {"alpha": 5e-7, "mask_ratio": 0.45} if student == "two-stage" else {}
+
     def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         levels = zip(self.generators, student, teacher, strict=True)

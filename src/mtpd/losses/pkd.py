@@ -23,6 +23,10 @@ class PKD(nn.Module):
         super().__init__()
         self.weight = weight
 
+    @staticmethod
+    def defaults(student: str, teacher: str) -> dict[str, float]:
+        return {"weight": 6.0} if teacher == "two-stage" else {}
+
     def forward(self, student: list[Tensor], teacher: list[Tensor], boxes=None) -> dict[str, Tensor]:
         """Features by level, each N x C x H x W, of equal shapes."""
         levels = zip(student, teacher, strict=True)

@@ -1,0 +1,111 @@
+"""What a stage tells while it trains: a row an epoch for ``history.csv``, and lines to watch."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from mtpd.state import DivergedError
+
+LINE_SECONDS = 60  # between two lines of progress within an epoch
+
+
+def teller(label: str, path: str) -> Callable[[str], None]:
+    """A function that writes lines of progress; where they can't go (a socket has no path), the log has them."""
+
+    def say(text: str) -> None:
+        if not is_main_process():
+            return
+        line = f"{label}: {text}\n"
+        try:
+            with open(path, "a") as terminal:
+                terminal.write(line)
+        except OSError:
+            sys.stderr.write(line)
+
+    return say
+
+
+def imbalance(means: dict[str, float]) -> str | None:
+    """A warning where the distillation loss drowns the detection loss (10 times), or is drowned (1/100)."""
+    distilled = sum(value for name, value in means.items() if name.startswith("distill_"))
+    detection = means["loss"] - distilled
+    if not distilled or detection / 100 <= distilled <= 10 * detection:
+        return None
+    found = f"distillation loss {distilled:.3g} beside a detection loss of {detection:.3g}"
+    return f"warning: {found}: change the weights in the recipe's loss.options"
+
+
+class History(Hook):
+    """A row an epoch (learning rate, mean losses, AP), kept within the checkpoints.
+
+    Raises:
+        DivergedError: a loss is not finite.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, say: Callable[[str], None], epochs: int, validate_every: int):
+        self.say, self.epochs, self.validate_every = say, epochs, validate_every
+        self.rows: list[dict] = []
+        self.sums: dict[str, float] = {}
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        checkpoint["history"] = {"rows": self.rows, "sums": self.sums}
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        self.rows, self.sums = checkpoint["history"]["rows"], checkpoint["history"]["sums"]
+
+    def before_train(self, runner) -> None:
+        self.steps = len(runner.train_dataloader)
+        self.first, self.started, self.said = runner.iter, time.monotonic(), time.monotonic()
+        if not runner.iter:
+            return
+        within = f", iteration {runner.iter % self.steps} of {self.steps}" * (runner.iter % self.steps > 0)
+        self.say(f"goes on after epoch {runner.epoch} of {self.epochs}{within}")
+        if self._unvalidated():
+            runner.val_loop.run()
+
+    def _unvalidated(self) -> bool:
+        """Whether the stage stopped between an epoch and its validation, or has only its predictions to make."""
+        if not self.rows:
+            return False
+        epoch = self.rows[-1]["epoch"]
+        return epoch == self.epochs or (epoch % self.validate_every == 0 and self.rows[-1]["AP"] is None)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        for name, tensor in outputs.items():
+            value = tensor.item()
+            if not math.isfinite(value):
+                rate = runner.optim_wrapper.get_lr()["lr"][0]
+                where = f"iteration {runner.iter + 1} (epoch {runner.epoch + 1}), learning rate {rate:.3g}"
+                raise DivergedError(f"{name} is {value} at {where}: lower the rate, or the loss's weights")
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        if time.monotonic() - self.said > LINE_SECONDS:
+            done = runner.iter + 1
+            left = self._seconds_left(done)
+            self.say(f"iteration {done} of {self.steps * self.epochs}  loss {value:.3f}  {left:.0f} s left")
+            self.said = time.monotonic()
+
+    def _seconds_left(self, done: int) -> float:
+        rate = (time.monotonic() - self.started) / (done - self.first)
+        return rate * (self.steps * self.epochs - done)
+
+    def after_train_epoch(self, runner) -> None:
+        epoch = runner.epoch + 1
+        means = {name: total / self.steps for name, total in self.sums.items()}
+        self.sums = {}
+        self.rows.append({"epoch": epoch, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
+        left = self._seconds_left(runner.iter) if runner.iter > self.first else 0
+        self.say(f"epoch {epoch}/{self.epochs}  loss {means['loss']:.3f}  {left:.0f} s left")
+        if warning := imbalance(means):
+            self.say(warning)
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        self.rows[-1]["AP"] = metrics["AP"]
+        self.say(f"AP {metrics['AP']:.1f} after epoch {self.rows[-1]['epoch']}")
