@@ -16,6 +16,10 @@ include: "workflow/rules/order.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    check_first()
+
+
 rule all:
     default_target: True
     input:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,18 @@ from mtpd import chains
 
 Name = Annotated[str, StringConstraints(pattern=f"^{chains.NAME}$")]
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "all"]
+Names = tuple[Name, ...]
+Seed = Annotated[int, Field(ge=0)]
+MOST_TO_PERMUTE = 5
+
+# The options of each loss, as in the classes of ``mtpd.losses``.
+LOSS_OPTIONS: dict[str, tuple[str, ...]] = {
+    "feature-matching": ("weight",),
+    "cwd": ("weight", "tau"),
+    "fgd": ("alpha", "beta", "gamma", "lambda_", "tau"),
+    "mgd": ("alpha", "alpha_mean", "mask_ratio"),
+    "pkd": ("weight",),
+}
 
 
 class ConfigError(ValueError):
@@ -33,12 +46,12 @@ class Generate(Model):
     train: int = Field(800, ge=1, description="training images")
     val: int = Field(200, ge=1, description="validation images")
     size: int = Field(128, ge=32, description="side of an image, pixels")
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Split(Model):
-    annotations: str = Field(description="COCO annotation file")
-    images: str = Field(description="folder of the images")
+    annotations: str = Field(min_length=1, description="COCO annotation file")
+    images: str = Field(min_length=1, description="folder of the images")
 
 
 class Dataset(Model):
@@ -48,8 +61,11 @@ class Dataset(Model):
     generate: Generate | None = None
     train: Split | None = None
     val: Split | None = None
-    scale: tuple[int, int] = Field(
+    scale: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = Field(
         (1333, 800), description="width and height images are resized into, pixels"
+    )
+    skip_bad_boxes: bool = Field(
+        False, description="train without boxes that are empty or outside their image; otherwise an error"
     )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip in training")
 
@@ -72,12 +88,14 @@ class Train(Model):
 class Detector(Model):
     """An mmdet config plus weights: a file, a URL with its checksum, or "train it"."""
 
-    config: str = Field(description="mmdet config: a file, or mmdet::folder/name.py")
+    config: str = Field(
+        pattern=r"^(mmdet::)?[^:]+\.py$", description="mmdet config: a file, or mmdet::folder/name.py"
+    )
     overrides: dict[str, Any] = Field(default_factory=dict, description="changes to it, by dotted key")
-    image_scale: float = Field(1, gt=0, description="of its images, relative to the data set's scale")
+    image_scale: float = Field(1, gt=0, le=8, description="of its images, relative to the data set's scale")
     train: Train | None = None
     file: str | None = Field(None, description="checkpoint on disk")
-    url: str | None = Field(None, description="checkpoint to download")
+    url: str | None = Field(None, pattern="^(https?|file)://", description="checkpoint to download")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{8,64}$", description="its hash, or how that begins")
 
     @model_validator(mode="after")
@@ -93,21 +111,37 @@ class Order(Model):
     probe_images: int = Field(200, ge=4, description="training images the adaptation cost is measured on")
     max_teachers: int = Field(3, ge=1, description="most teachers that BGS chooses")
     ridge: float = Field(
-        1e-4, ge=0, description="ridge of the fit, per position, channels being standardised"
+        1e-4, ge=0, le=1, description="ridge of the fit, per position, channels being standardised"
     )
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Loss(Model):
     name: Literal["feature-matching", "cwd", "fgd", "mgd", "pkd"]
-    options: dict[str, float] = Field(default_factory=dict, description="weights, by the loss's own names")
+    options: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, description="weights, by the loss's own names; its authors' if not given"
+    )
+
+    @model_validator(mode="after")
+    def _options_exist(self) -> Loss:
+        for option, value in self.options.items():
+            if option not in LOSS_OPTIONS[self.name]:
+                raise ValueError(
+                    f"options: {self.name} has no {option!r}; {_expected(option, LOSS_OPTIONS[self.name])}"
+                )
+            if (option == "tau" and value == 0) or (option == "mask_ratio" and value > 1):
+                expected = "more than 0" if option == "tau" else "0 to 1"
+                raise ValueError(f"options.{option}: found {value}; expected {expected}")
+        return self
 
 
 class Schedule(Model):
     """Learning rate over a stage; it starts afresh in every stage."""
 
     kind: Literal["step", "one-cycle"] = "step"
-    milestones: tuple[float, ...] = Field((2 / 3, 11 / 12), description="steps, as parts of the stage")
+    milestones: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (2 / 3, 11 / 12), description="steps, as parts of the stage"
+    )
     gamma: float = Field(0.1, gt=0, description="factor at each step")
     warmup_iters: int = Field(500, ge=0, description="iterations of linear warm-up from 0.001")
 
@@ -123,12 +157,26 @@ class Recipe(Model):
     clip_grad: float = Field(35, gt=0, description="largest gradient norm")
     batch_size: int = Field(16, ge=1)
     accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
+    start: Literal["config", "student"] = Field(
+        "config", description="stage 1 starts from the config's own weights, or from the student detector's"
+    )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of training, on GPUs"
     )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")
-    taps: tuple[str, ...] | None = Field(None, description="student modules to read; found if not given")
+    taps: tuple[str, ...] | None = Field(
+        None, min_length=1, description="student modules to read; found if not given"
+    )
+
+    @model_validator(mode="after")
+    def _optimizer_has_a_rate(self) -> Recipe:
+        rate = self.optimizer.get("lr")
+        if not isinstance(self.optimizer.get("type"), str):
+            raise ValueError("optimizer: expected 'type', the name of a torch optimiser, like SGD or AdamW")
+        if not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
+            raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0")
+        return self
 
 
 class Compute(Model):
@@ -148,8 +196,8 @@ class Arm(Model):
     policy: Policy | None = None
     pool: Name | None = None
     epochs: int | None = Field(None, ge=1, description="in all, shared evenly among the policy's stages")
-    seeds: tuple[int, ...] | None = Field(None, description="the experiment's, if not given")
-    students: tuple[Name, ...] | None = Field(None, description="the experiment's, if not given")
+    seeds: tuple[Seed, ...] | None = Field(None, min_length=1, description="the experiment's, if not given")
+    students: Names | None = Field(None, min_length=1, description="the experiment's, if not given")
 
     @model_validator(mode="after")
     def _chain_or_policy(self) -> Arm:
@@ -167,12 +215,12 @@ class Experiment(Model):
     experiment: Name
     dataset: Dataset
     detectors: dict[Name, Detector]
-    students: tuple[Name, ...] = Field(min_length=1)
-    pools: dict[Name, tuple[Name, ...]] = Field(default_factory=dict)
+    students: Names = Field(min_length=1)
+    pools: dict[Name, Annotated[Names, Field(min_length=1)]] = Field(default_factory=dict)
     order: Order = Order()
     recipes: dict[Name, Recipe]
     arms: dict[Name, Arm] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     compute: Compute = Compute()
 
     @model_validator(mode="after")
@@ -180,22 +228,57 @@ class Experiment(Model):
         for key, found, known in self._references():
             if found not in known:
                 raise ValueError(f"{key}: found {found!r}, {_expected(found, known)}")
-        for key, arm in self.arms.items():
-            if self.recipes[arm.recipe].loss is None and (arm.policy or chains.parse(arm.chain).teachers):
-                raise ValueError(f"arms.{key}: recipe {arm.recipe!r} has no loss to distill with")
+        for key, names in self._lists():
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: found one twice in {list(names)}")
+        for key in self.arms:
+            self._check_arm(key)
+        for key, detector in self.detectors.items():
+            if detector.train and self.recipes[detector.train.recipe].start == "student":
+                raise ValueError(
+                    f"detectors.{key}.train.recipe: found one whose start is 'student'; "
+                    "a detector cannot be trained from itself"
+                )
         for key, recipe in self.recipes.items():
-            if recipe.precision != "float32" and not self.compute.gpus:
-                raise ValueError(f"recipes.{key}.precision: {recipe.precision} needs compute.gpus")
+            if recipe.precision == "float16" and not self.compute.gpus:
+                raise ValueError(f"recipes.{key}.precision: float16 needs compute.gpus; on CPUs, bfloat16")
         if chains.NO_TEACHER in self.detectors:
             raise ValueError("detectors.none: 'none' means 'no teacher'; choose another name")
         return self
+
+    def _check_arm(self, key: str) -> None:
+        arm = self.arms[key]
+        if self.recipes[arm.recipe].loss is None and (arm.policy or chains.parse(arm.chain).teachers):
+            raise ValueError(f"arms.{key}: recipe {arm.recipe!r} has no loss to distill with")
+        if not arm.policy:
+            return
+        for student in self.arm_students(key):
+            teachers = len(set(self.pools[arm.pool]) - {student})
+            if not teachers:
+                raise ValueError(f"pools.{arm.pool}: expected a teacher other than the student {student!r}")
+            if arm.policy == "all" and teachers > MOST_TO_PERMUTE:
+                raise ValueError(
+                    f"arms.{key}.policy: found 'all' of {teachers} teachers; expected at most "
+                    f"{MOST_TO_PERMUTE} of them, every order being a row"
+                )
+            stages = teachers if arm.policy == "all" else self.most_stages(key, student)
+            if arm.epochs < stages:
+                raise ValueError(
+                    f"arms.{key}.epochs: found {arm.epochs}; expected one for each of up to {stages} stages"
+                )
+
+    def _lists(self):
+        """Every list in which nothing may stand twice, and its key."""
+        yield "students", self.students
+        yield "seeds", self.seeds
+        yield from ((f"pools.{name}", pool) for name, pool in self.pools.items())
+        yield from ((f"arms.{name}.seeds", arm.seeds or ()) for name, arm in self.arms.items())
+        yield from ((f"arms.{name}.students", arm.students or ()) for name, arm in self.arms.items())
 
     def _references(self):
         for student in self.students:
             yield "students", student, self.detectors
         for pool, teachers in self.pools.items():
-            if not teachers:
-                raise ValueError(f"pools.{pool}: expected at least one teacher")
             for teacher in teachers:
                 yield f"pools.{pool}", teacher, self.detectors
         for key, detector in self.detectors.items():
@@ -209,6 +292,31 @@ class Experiment(Model):
                 yield f"arms.{key}.chain", teacher, self.detectors
             for student in arm.students or ():
                 yield f"arms.{key}.students", student, self.students
+
+    def files(self) -> dict[str, str]:
+        """The files and folders on disk that the experiment names, by key."""
+        named = {}
+        for split in ("train", "val"):
+            given = getattr(self.dataset, split)
+            named |= {f"dataset.{split}.{k}": path for k, path in given.model_dump().items()} if given else {}
+        for name, detector in self.detectors.items():
+            if not detector.config.startswith("mmdet::"):
+                named[f"detectors.{name}.config"] = detector.config
+            if detector.file:
+                named[f"detectors.{name}.file"] = detector.file
+        return named
+
+    def most_stages(self, arm: str, student: str) -> int:
+        """How many stages an arm has at most for a student and seed, whatever order its policy will give."""
+        spec = self.arms[arm]
+        if spec.chain:
+            return len(chains.parse(spec.chain).stages)
+        teachers = len(set(self.pools[spec.pool]) - {student})
+        if spec.policy == "strongest":
+            return 1
+        if spec.policy in ("bgs", "reverse"):
+            return min(teachers, self.order.max_teachers)
+        return teachers * (math.factorial(teachers) if spec.policy == "all" else 1)
 
     def arm_students(self, arm: str) -> tuple[str, ...]:
         return self.arms[arm].students or self.students

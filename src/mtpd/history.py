@@ -16,7 +16,7 @@ LINE_SECONDS = 60  # between two lines of progress within an epoch
 
 
 def teller(label: str, path: str) -> Callable[[str], None]:
-    """A function that writes lines of progress; where they can't go (a socket has no path), the log has them."""
+    """A function that writes lines of progress, into the log where ``path`` is no file (a socket)."""
 
     def say(text: str) -> None:
         if not is_main_process():
@@ -72,7 +72,7 @@ class History(Hook):
             runner.val_loop.run()
 
     def _unvalidated(self) -> bool:
-        """Whether the stage stopped between an epoch and its validation, or has only its predictions to make."""
+        """Whether it stopped between an epoch and its validation, or has only its predictions to make."""
         if not self.rows:
             return False
         epoch = self.rows[-1]["epoch"]

@@ -1,8 +1,8 @@
 """Randomness that depends on where training is, never on how it got there.
 
-Every image of every epoch and every iteration draws from a seed of its own. So a stage that was interrupted,
-even in the middle of an epoch, sees the flips and masks that the uninterrupted one saw, whatever the number of
-worker processes.
+Every image of every epoch and every iteration draws from a seed of its own. So a stage that was
+interrupted, even in the middle of an epoch, sees the flips and masks that the uninterrupted one saw, whatever
+the number of worker processes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ResumableSampler(DefaultSampler):
 
 
 def reproducible(loader: dict, seed: int) -> dict:
-    """A training loader whose passes depend on ``seed`` and the epoch alone, and can begin in their middle."""
+    """A training loader whose passes depend on ``seed`` and epoch alone, and can begin in the middle."""
     loader = copy.deepcopy(loader)
     loader["sampler"] = {"type": "ResumableSampler", "shuffle": True}
     loader["dataset"]["pipeline"] = [{"type": "SeedImage", "seed": seed}, *loader["dataset"]["pipeline"]]

@@ -150,7 +150,9 @@ class SaveState(Hook):
                 raise DivergedError(f"{name} is not finite after iteration {iteration}")
         partial = self.folder / "writing.partial"
         try:
-            runner.save_checkpoint(str(self.folder), partial.name, save_param_scheduler=True, by_epoch=by_epoch)
+            runner.save_checkpoint(
+                str(self.folder), partial.name, save_param_scheduler=True, by_epoch=by_epoch
+            )
             partial.replace(self.folder / f"iter_{iteration:09d}.pth")
         finally:
             partial.unlink(missing_ok=True)
@@ -172,8 +174,8 @@ class SaveState(Hook):
 def held(folder: Path, wait: float = WAIT_SECONDS):
     """Hold a folder's lock: nobody else works in it meanwhile, on this machine or another.
 
-    The kernel frees a dead process's lock. Where it does not know of other machines' locks, the holder's file,
-    refreshed all the time, tells of them.
+    The kernel frees a dead process's lock. Where it does not know of other machines' locks, the holder's
+    file, refreshed all the time, tells of them.
 
     Raises:
         LockedError: after ``wait`` seconds another process still has it.

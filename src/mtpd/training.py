@@ -119,7 +119,7 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
             "max_epochs": stage.epochs,
             "val_interval": stage.recipe["validate_every"],
         },
-        optim_wrapper=_optimizer(stage.recipe),
+        optim_wrapper=optim_wrapper(stage.recipe),
         param_scheduler=_schedule(stage.recipe, stage.epochs),
         default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 20}},
         custom_hooks=hooks,
@@ -222,7 +222,8 @@ class Mixed(AmpOptimWrapper):
         self._scale_update_param = None
 
 
-def _optimizer(recipe: dict) -> dict:
+def optim_wrapper(recipe: dict) -> dict:
+    """Config of mmengine's optimiser wrapper for a recipe."""
     wrapper = {
         "optimizer": recipe["optimizer"],
         "clip_grad": {"max_norm": recipe["clip_grad"], "norm_type": 2},

@@ -1,8 +1,10 @@
 """Paths and input functions: which file comes from which. Nothing here imports torch or mmdet."""
 
+import importlib.util
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,18 +15,26 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from mtpd import chains, files
 from mtpd.config import ConfigError, load_experiment
 
+EXPERIMENT_FILE = ", ".join(map(str, workflow.configfiles))
+
 try:
-    experiment = load_experiment(config, ", ".join(map(str, workflow.configfiles)) or "config")
+    experiment = load_experiment(config, EXPERIMENT_FILE)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+if absent := {key: path for key, path in experiment.files().items() if not Path(path).exists()}:
+    raise WorkflowError(
+        "\n".join(f"{EXPERIMENT_FILE}: {key}: no such file or folder: {path}" for key, path in absent.items())
+    )
+
 compute = experiment.compute
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 
 # What a command needs to find: this interpreter's programs, the scripts, and how to start a training job.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 shell.prefix(
     "set -euo pipefail; "
-    f"export SCRIPTS='{Path(workflow.basedir) / 'workflow' / 'scripts'}'; "
+    f"export SCRIPTS='{SCRIPTS}'; "
     "export LAUNCH='"
     + (f"torchrun --standalone --nproc-per-node {compute.gpus}" if compute.gpus > 1 else "python")
     + "'; "
@@ -118,7 +128,8 @@ def stage_configs(wildcards):
 def stage_parent(wildcards):
     parent = chains.parse(wildcards.chain).parent
     if parent is None:
-        return []
+        own = experiment.recipes[wildcards.recipe].start == "student"
+        return [detector_file(wildcards.student, "weights.pth")] * own
     return f"{stage_folder(wildcards.student, wildcards.recipe, parent, wildcards.seed)}/student.pth"
 
 
@@ -138,6 +149,71 @@ def stage_spec(wildcards):
             "seed": int(wildcards.seed),
         }
     )
+
+
+# Checks before the first job
+
+
+def check_spec():
+    """What ``mtpd.checks`` looks at."""
+    dataset = {
+        **dataset_spec(),
+        "generated": bool(experiment.dataset.generate),
+        "skip_bad_boxes": experiment.dataset.skip_bad_boxes,
+    }
+    named = [
+        (name, arm, student)
+        for name, arm in experiment.arms.items()
+        for student in experiment.arm_students(name)
+    ]
+    stages = {}
+    for name, arm, student in named:
+        count = experiment.most_stages(name, student) * len(experiment.arm_seeds(name))
+        stages[student] = stages.get(student, 0) + count
+    for student in stages:
+        done = len(list(Path(DATASET, "students", student).glob("*/*/*/student.pth")))
+        stages[student] = max(0, stages[student] - done)
+    return {
+        "dataset": dataset,
+        "detectors": {
+            name: {**detector_spec(name), "file": detector.file}
+            for name, detector in experiment.detectors.items()
+        },
+        "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
+        "pairs": sorted(
+            {(student, teacher, arm.recipe) for _, arm, student in named for teacher in arm_teachers(arm)}
+        ),
+        "stages": stages,
+    }
+
+
+def arm_teachers(arm):
+    return chains.parse(arm.chain).teachers if arm.chain else experiment.pools[arm.pool]
+
+
+def check_first():
+    """Stop before any job if something is wrong that can be known; what has passed is not looked at again."""
+    if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
+        return
+    spec = check_spec()
+    marks = [(path, os.stat(path).st_mtime_ns) for path in experiment.files().values()]
+    settings = {key: value for key, value in spec.items() if key != "stages"}
+    folder = Path("work/checks") / files.fingerprint([settings, marks])
+    if (folder / "passed").exists():
+        return
+    files.write_json(folder / "spec.json", spec)
+    logger.info("Checking data, detectors and recipes before the first job ...")
+    command = [
+        sys.executable,
+        SCRIPTS / "check.py",
+        "--spec",
+        folder / "spec.json",
+        "--passed",
+        folder / "passed",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise WorkflowError("Nothing was run:\n" + (done.stdout.strip() or done.stderr))
 
 
 # Orders

@@ -1,8 +1,8 @@
 """Distillation losses. Each takes lists of features by level, and boxes, and knows no detector.
 
-A new loss is one file and one line here. Its ``defaults(student, teacher)`` are what its authors use for these
-kinds of detectors, where that is not what its signature says; a kind is ``two-stage``, ``anchor`` (RetinaNet,
-GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
+A new loss is one file and one line here. Its ``defaults(student, teacher)`` are what its authors use for
+these kinds of detectors, where that is not what its signature says; a kind is ``two-stage``, ``anchor``
+(RetinaNet, GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
 """
 
 from mtpd.losses.cwd import CWD

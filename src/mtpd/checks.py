@@ -1,0 +1,143 @@
+"""Everything that can be known to be wrong before the first job: data, detectors, pairs, recipes, disk."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from mtpd import detectors, files, taps, training
+from mtpd.data import annotations, shapes
+from mtpd.losses import LOSSES
+
+# A stage's folder: the student, and in work/ two checkpoints with up to two moments for every weight.
+COPIES_A_STAGE = 1 + 2 * 3
+
+
+def problems(spec: dict) -> list[str]:
+    """All that is wrong, a line each: where, what was found, what to do.
+
+    Args:
+        spec: ``dataset`` (as in ``training.Stage``, with ``generated`` and ``skip_bad_boxes``), ``detectors``
+            (``config``, ``overrides``, ``image_scale``, ``file``, by name), ``recipes`` (by name), ``pairs``
+            (of student, teacher and recipe) and ``stages`` (how many there are, by student).
+    """
+    found = check_dataset(spec["dataset"], spec["detectors"])
+    if found:
+        return found  # detectors are built for the data's classes
+    classes = classes_of(spec["dataset"])
+    built = {}
+    for name, detector in spec["detectors"].items():
+        try:
+            built[name] = _build(detector, classes)
+        except Exception as error:  # whatever a user's config does when it is run
+            found.append(f"detectors.{name}: {detector['config']}: {_first_line(error)}")
+    found += [line for name, recipe in spec["recipes"].items() for line in check_recipe(name, recipe)]
+    for student, teacher, recipe in spec["pairs"]:
+        if student in built and teacher in built:
+            taken = spec["recipes"][recipe]
+            found += check_pair(student, teacher, recipe, taken, built[student], built[teacher])
+    return list(dict.fromkeys([*found, *check_disk(built, spec["stages"])]))
+
+
+def classes_of(dataset: dict) -> tuple[str, ...]:
+    return shapes.CLASSES if dataset["generated"] else files.classes_of(dataset["train"]["annotations"])
+
+
+def check_dataset(dataset: dict, specs: dict[str, dict]) -> list[str]:
+    if dataset["generated"]:
+        return []
+    masks = any(map(_has_masks, specs.values()))
+    found = [
+        line
+        for split in ("train", "val")
+        for line in annotations.problems(
+            **dataset[split], masks=masks, skip_bad_boxes=dataset["skip_bad_boxes"]
+        )
+    ]
+    if not found:
+        train, val = (files.classes_of(dataset[split]["annotations"]) for split in ("train", "val"))
+        strange = sorted(set(val) - set(train))
+        if strange:
+            path = dataset["val"]["annotations"]
+            found.append(f"{path}: categories that the training split does not have: {', '.join(strange)}")
+    return found
+
+
+def _has_masks(spec: dict) -> bool:
+    try:
+        model = detectors.load_config(spec["config"], spec["overrides"], ("one",)).model
+    except Exception:  # reported where it is built
+        return False
+    return "mask_head" in (model.get("roi_head") or {})
+
+
+def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
+    """A detector, with the weights of its file if it has one.
+
+    Raises:
+        CheckpointError: the file does not fit, or none of its classes is the data's.
+    """
+    if not spec["file"]:
+        config = detectors.load_config(spec["config"], spec["overrides"], classes)
+        return detectors.build(detectors.without_pretraining(config))
+    detector = detectors.load(spec, spec["file"], classes)
+    own = detector.dataset_meta["classes"]
+    if not set(own) & set(classes):
+        some = f"{', '.join(own[:3])}, ... against {', '.join(classes[:3])}, ..."
+        raise detectors.CheckpointError(f"{spec['file']}: none of its classes is the data set's: {some}")
+    return detector
+
+
+def check_recipe(name: str, recipe: dict) -> list[str]:
+    model = nn.Linear(1, 1)
+    try:
+        build_optim_wrapper(model, training.optim_wrapper(recipe))
+    except Exception as error:  # a torch optimiser's own words on its arguments
+        return [f"recipes.{name}.optimizer: {_first_line(error)}"]
+    return []
+
+
+def check_pair(student: str, teacher: str, name: str, recipe: dict, s: nn.Module, t: nn.Module) -> list[str]:
+    """Whether a student can learn from a teacher: both have taps, and a stride in common."""
+    try:
+        theirs = taps.find_taps(t)
+    except (ValueError, AttributeError) as error:
+        return [f"detectors.{teacher}: {error}"]
+    try:
+        found = taps.find_taps(s, tuple(recipe["taps"]) if recipe["taps"] else None)
+    except (ValueError, AttributeError) as error:
+        return [f"detectors.{student} under recipes.{name}: {error}"]
+    try:
+        pairs = taps.pair_by_stride(found, theirs)
+    except ValueError as error:
+        return [f"detectors.{student} and {teacher}: {error}"]
+    defaults = LOSSES[recipe["loss"]["name"]].defaults(detectors.kind(s), detectors.kind(t))
+    LOSSES[recipe["loss"]["name"]](
+        [t.channels for _, t in pairs], **{**defaults, **recipe["loss"]["options"]}
+    )
+    return []
+
+
+def check_disk(built: dict[str, nn.Module], stages: dict[str, int]) -> list[str]:
+    """Whether what the stages write fits on the disk of this folder, if all are still to come."""
+    sizes = {name: 4 * sum(p.numel() for p in model.parameters()) for name, model in built.items()}
+    needed = sum(COPIES_A_STAGE * sizes.get(student, 0) * count for student, count in stages.items())
+    free = shutil.disk_usage(Path.cwd()).free
+    if needed <= free:
+        return []
+    return [
+        f"{Path.cwd()}: {sum(stages.values())} stages write up to {needed / 2**30:.1f} GiB, "
+        f"and {free / 2**30:.1f} GiB are free: make room, or run in another folder (snakemake -d)"
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return (
+        text
+        if isinstance(error, detectors.CheckpointError)
+        else f"{type(error).__name__}: {text.splitlines()[0]}"
+    )

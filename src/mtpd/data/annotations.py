@@ -1,0 +1,135 @@
+"""What can be wrong with a COCO annotation file and its images, found before anything trains on them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+KEYS = {
+    "images": ("id", "file_name", "width", "height"),
+    "categories": ("id", "name"),
+    "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
+}
+TOLD = 3  # of each kind of problem; the rest is counted
+
+
+def problems(annotations: str, images: str, masks: bool, skip_bad_boxes: bool) -> list[str]:
+    """What is wrong with one split, a line for each kind of problem.
+
+    Args:
+        annotations: COCO annotation file.
+        images: folder of its images.
+        masks: whether every object needs a segmentation.
+        skip_bad_boxes: whether boxes that are empty or outside their image are let pass.
+    """
+    try:
+        coco = json.loads(Path(annotations).read_text())
+    except FileNotFoundError:
+        return [f"{annotations}: no such file"]
+    except (OSError, ValueError) as error:
+        return [f"{annotations}: not a JSON file: {error}"]
+    found = list(_malformed(coco))
+    if not found:
+        found = [
+            *_wrong_ids(coco),
+            *_wrong_objects(coco, masks, skip_bad_boxes),
+            *_wrong_images(coco, images),
+        ]
+    return [f"{annotations}: {line}" for line in _by_kind(found)]
+
+
+def _by_kind(found: list[tuple[str, str]]) -> list[str]:
+    """(what, which) as lines: the first few of each kind, and how many there are."""
+    kinds: dict[str, list[str]] = {}
+    for what, which in found:
+        kinds.setdefault(what, []).append(which)
+    return [
+        f"{what}: {', '.join(which[:TOLD])}" + f" and {len(which) - TOLD} more" * (len(which) > TOLD)
+        for what, which in kinds.items()
+    ]
+
+
+def _malformed(coco) -> Iterator[tuple[str, str]]:
+    if not isinstance(coco, dict):
+        yield "expected a COCO object with images, annotations and categories, found", type(coco).__name__
+        return
+    for key, needed in KEYS.items():
+        if not isinstance(coco.get(key), list):
+            yield "expected lists, missing", key
+            continue
+        for number, item in enumerate(coco[key]):
+            absent = [k for k in needed if k not in item] if isinstance(item, dict) else needed
+            if absent:
+                yield f"{key} without {', '.join(absent)}", f"number {number}"
+    if coco.get("images") == []:
+        yield "expected images, found", "an empty split"
+    if coco.get("categories") == []:
+        yield "expected categories, found", "none"
+
+
+def _wrong_ids(coco: dict) -> Iterator[tuple[str, str]]:
+    for key, least in (("images", 0), ("categories", 0), ("annotations", 1)):
+        # pycocotools takes annotation 0 for "no match".
+        ids = [item["id"] for item in coco[key]]
+        bad = [i for i in ids if not isinstance(i, int) or i < least]
+        yield from ((f"ids of {key} must be whole numbers from {least}, found", repr(i)) for i in bad)
+        twice = [i for i, count in Counter(map(str, ids)).items() if count > 1]
+        yield from ((f"ids of {key} that stand twice", i) for i in twice)
+    names = Counter(str(category["name"]) for category in coco["categories"])
+    yield from (("categories that stand twice", name) for name, count in names.items() if count > 1)
+
+
+def _wrong_objects(coco: dict, masks: bool, skip_bad_boxes: bool) -> Iterator[tuple[str, str]]:
+    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
+    categories = {category["id"] for category in coco["categories"]}
+    for item in coco["annotations"]:
+        which = f"annotation {item['id']}"
+        if item["image_id"] not in sizes:
+            yield "objects of images that are not listed", f"{which} (image {item['image_id']})"
+            continue
+        if item["category_id"] not in categories:
+            yield "objects of unknown categories", f"{which} (category {item['category_id']})"
+        box = item["bbox"]
+        if not _is_box(box):
+            yield "boxes must be four finite numbers (x, y, width, height)", f"{which} ({box})"
+        elif not skip_bad_boxes and _is_bad(box, sizes[item["image_id"]]):
+            advice = "boxes empty or outside their image (correct them, or set dataset.skip_bad_boxes)"
+            yield advice, f"{which} ({box})"
+        if masks and not item.get("segmentation"):
+            yield "objects without the segmentation that a mask head needs", which
+
+
+def _is_box(box) -> bool:
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
+    return numbers and all(map(math.isfinite, box))
+
+
+def _is_bad(box: list[float], size: tuple[int, int]) -> bool:
+    left, top, width, height = box
+    within_x = min(left + width, size[0]) - max(left, 0)
+    within_y = min(top + height, size[1]) - max(top, 0)
+    return min(width, height, within_x, within_y) <= 0
+
+
+def _wrong_images(coco: dict, folder: str) -> Iterator[tuple[str, str]]:
+    if not Path(folder).is_dir():
+        yield "no such folder of images", folder
+        return
+    for image in coco["images"]:
+        path = Path(folder, str(image["file_name"]))
+        try:
+            with Image.open(path) as opened:
+                size = opened.size
+        except FileNotFoundError:
+            yield "images missing", str(path)
+        except (OSError, UnidentifiedImageError, SyntaxError):
+            yield "images that cannot be read", str(path)
+        else:
+            if size != (image["width"], image["height"]):
+                said = f"{image['width']}x{image['height']}"
+                yield "images of another size than said", f"{path} ({size[0]}x{size[1]}, not {said})"
