@@ -4,12 +4,52 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtpd import detectors
+from mtpd import detectors, training
 from mtpd.data import shapes
 
 PROJECT = Path(__file__).parents[1]
 os.environ["PATH"] = f"{PROJECT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
 torch.set_num_threads(1)
+
+
+RECIPE = {
+    "loss": {"name": "pkd", "options": {"weight": 4.0}},
+    "inherit": True,
+    "optimizer": {"type": "AdamW", "lr": 1e-3},
+    "clip_grad": 35,
+    "accumulate": 1,
+    "precision": "float32",
+    "batch_size": 4,
+    "schedule": {"kind": "one-cycle"},
+    "validate_every": 2,
+    "taps": None,
+}
+
+
+def spec(name):
+    """A detector of the demo, as a stage takes it."""
+    return {"config": str(PROJECT / f"config/detectors/{name}.py"), "overrides": {}, "image_scale": 1}
+
+
+def progressive_stage(dataset, teacher, loss="pkd", **changes):
+    """Three epochs of three iterations under a Swin teacher; ``changes`` go to the stage or its recipe."""
+    recipe = {**RECIPE, "loss": {"name": loss, "options": {"weight": 4.0} if loss == "pkd" else {}}}
+    recipe |= {key: changes.pop(key) for key in list(changes) if key in RECIPE}
+    fields = {
+        "dataset": dataset,
+        "student": spec("r18_w8"),
+        "recipe": recipe,
+        "epochs": 3,
+        "seed": 0,
+        "teachers": (spec("swin_w32"),),
+        "teacher_weights": (teacher,),
+    }
+    return training.Stage(**{**fields, **changes})
+
+
+def weights(folder):
+    """The student that a stage wrote."""
+    return detectors.read_weights(folder / "out/student.pth")
 
 
 def build(name, seed=0):
@@ -19,6 +59,14 @@ def build(name, seed=0):
     detector = detectors.build(config)
     detector.init_weights()
     return detector
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory):
+    """Checkpoint of a Swin detector, freshly initialised."""
+    path = tmp_path_factory.mktemp("teacher") / "teacher.pth"
+    torch.save({"state_dict": build("swin_w32", 5).state_dict()}, path)
+    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -5,59 +5,20 @@ import json
 import pandas as pd
 import pytest
 import torch
-from conftest import PROJECT, build
+from conftest import RECIPE, build, progressive_stage, spec, weights
 
 from mtpd import detectors, history, training
 from mtpd.data import shapes
 from mtpd.inherit import inherit
 
-RECIPE = {
-    "loss": {"name": "pkd", "options": {"weight": 4.0}},
-    "inherit": True,
-    "optimizer": {"type": "AdamW", "lr": 1e-3},
-    "clip_grad": 35,
-    "accumulate": 1,
-    "precision": "float32",
-    "batch_size": 4,
-    "schedule": {"kind": "one-cycle"},
-    "validate_every": 2,
-    "taps": None,
-}
-
-
-def spec(name):
-    return {"config": str(PROJECT / f"config/detectors/{name}.py"), "overrides": {}, "image_scale": 1}
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory):
-    path = tmp_path_factory.mktemp("teacher") / "teacher.pth"
-    torch.save({"state_dict": build("swin_w32", 5).state_dict()}, path)
-    return str(path)
-
-
-def stage(dataset, teacher, **changes):
-    fields = {
-        "dataset": dataset,
-        "student": spec("r18_w8"),
-        "recipe": RECIPE,
-        "epochs": 3,
-        "seed": 0,
-        "teachers": (spec("swin_w32"),),
-        "teacher_weights": (teacher,),
-    }
-    return training.Stage(**{**fields, **changes})
-
 
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, teacher, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    training.train(stage(dataset, teacher), folder / "out", folder / "work", str(folder / "progress"))
+    training.train(
+        progressive_stage(dataset, teacher), folder / "out", folder / "work", str(folder / "progress")
+    )
     return folder
-
-
-def weights(folder):
-    return detectors.read_weights(folder / "out/student.pth")
 
 
 def test_a_stage_writes_the_student_alone(uninterrupted):
@@ -90,34 +51,10 @@ def test_progress_tells_epochs_and_time_left(uninterrupted):
     assert "epoch 3/3" in lines[-2]
 
 
-@pytest.mark.parametrize("moment", ["before_train_epoch", "after_val_epoch"])
-def test_an_interrupted_stage_ends_as_if_it_had_not_been(
-    moment, dataset, teacher, uninterrupted, tmp_path, monkeypatch
-):
-    original = getattr(history.History, moment)
-
-    def interrupt(self, runner, *args, **kwargs):
-        original(self, runner, *args, **kwargs)
-        if runner.epoch == 2:
-            raise KeyboardInterrupt
-
-    arguments = stage(dataset, teacher), tmp_path / "out", tmp_path / "work", str(tmp_path / "progress")
-    monkeypatch.setattr(history.History, moment, interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(*arguments)
-    assert not (tmp_path / "out").exists()
-    monkeypatch.undo()
-    training.train(*arguments)
-    assert "goes on after epoch 2 of 3" in (tmp_path / "progress").read_text()
-    expected, found = weights(uninterrupted), weights(tmp_path)
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0)
-    histories = [pd.read_csv(folder / "out/history.csv") for folder in (uninterrupted, tmp_path)]
-    pd.testing.assert_frame_equal(histories[1], histories[0])
-
-
 def test_a_stage_that_lost_only_its_results_trains_no_more(dataset, teacher, uninterrupted, tmp_path):
-    training.train(stage(dataset, teacher), tmp_path / "out", uninterrupted / "work", str(tmp_path / "said"))
+    training.train(
+        progressive_stage(dataset, teacher), tmp_path / "out", uninterrupted / "work", str(tmp_path / "said")
+    )
     assert "goes on after epoch 3 of 3" in (tmp_path / "said").read_text()
     expected = json.loads((uninterrupted / "out/predictions.json").read_text())
     assert json.loads((tmp_path / "out/predictions.json").read_text()) == expected
@@ -127,7 +64,7 @@ def test_a_stage_that_lost_only_its_results_trains_no_more(dataset, teacher, uni
 def test_a_later_stage_starts_from_the_student_before(dataset, teacher, uninterrupted, tmp_path):
     parent = str(uninterrupted / "out/student.pth")
     still = {**RECIPE, "optimizer": {"type": "SGD", "lr": 0.0}, "schedule": {"kind": "one-cycle"}}
-    later = stage(dataset, teacher, parent=parent, recipe=still, epochs=1)
+    later = progressive_stage(dataset, teacher, parent=parent, recipe=still, epochs=1)
     training.train(later, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
     before, after = weights(uninterrupted), weights(tmp_path)
     for name in (name for name in before if not name.endswith(("running_mean", "running_var", "tracked"))):
@@ -149,8 +86,8 @@ def test_state_is_kept_apart_by_all_that_changes_the_result(changes, dataset, te
         classes = shapes.CLASSES
         return one.fingerprint(detectors.load_config(one.student["config"], {}, classes))
 
-    assert mark(stage(dataset, teacher)) == mark(stage(dataset, teacher))
-    assert mark(stage(dataset, teacher, **changes)) != mark(stage(dataset, teacher))
+    assert mark(progressive_stage(dataset, teacher)) == mark(progressive_stage(dataset, teacher))
+    assert mark(progressive_stage(dataset, teacher, **changes)) != mark(progressive_stage(dataset, teacher))
 
 
 def test_a_mask_rcnn_is_scored_on_boxes_and_masks(dataset, tmp_path):
@@ -165,7 +102,7 @@ def test_a_mask_rcnn_is_scored_on_boxes_and_masks(dataset, tmp_path):
         "overrides": small,
     }
     low = {**student["overrides"], "model.test_cfg.rcnn.score_thr": 0.0}
-    one = stage(
+    one = progressive_stage(
         dataset, None, student={**student, "overrides": low}, teachers=(), teacher_weights=(), epochs=1
     )
     training.train(one, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
@@ -191,7 +128,7 @@ def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
     names = {i: name for i, name in enumerate(shapes.CLASSES, 1)}
     assert {names[row["category_id"]] for row in found} == {"ring", "disc"}
     training.train(
-        stage(dataset, str(tmp_path / "other.pth"), epochs=1),
+        progressive_stage(dataset, str(tmp_path / "other.pth"), epochs=1),
         tmp_path / "out",
         tmp_path / "work",
         str(tmp_path / "progress"),

@@ -79,17 +79,21 @@ class History(Hook):
         return epoch == self.epochs or (epoch % self.validate_every == 0 and self.rows[-1]["AP"] is None)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        for name, tensor in outputs.items():
-            value = tensor.item()
+        values = {name: tensor.item() for name, tensor in outputs.items()}
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        # The total is not finite where a term is not: the term says more.
+        for name, value in sorted(values.items(), key=lambda item: item[0] == "loss"):
             if not math.isfinite(value):
                 rate = runner.optim_wrapper.get_lr()["lr"][0]
                 where = f"iteration {runner.iter + 1} (epoch {runner.epoch + 1}), learning rate {rate:.3g}"
                 raise DivergedError(f"{name} is {value} at {where}: lower the rate, or the loss's weights")
-            self.sums[name] = self.sums.get(name, 0.0) + value
         if time.monotonic() - self.said > LINE_SECONDS:
             done = runner.iter + 1
             left = self._seconds_left(done)
-            self.say(f"iteration {done} of {self.steps * self.epochs}  loss {value:.3f}  {left:.0f} s left")
+            self.say(
+                f"iteration {done} of {self.steps * self.epochs}  loss {values['loss']:.3f}  {left:.0f} s left"
+            )
             self.said = time.monotonic()
 
     def _seconds_left(self, done: int) -> float:
