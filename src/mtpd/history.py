@@ -91,9 +91,8 @@ class History(Hook):
         if time.monotonic() - self.said > LINE_SECONDS:
             done = runner.iter + 1
             left = self._seconds_left(done)
-            self.say(
-                f"iteration {done} of {self.steps * self.epochs}  loss {values['loss']:.3f}  {left:.0f} s left"
-            )
+            of = f"iteration {done} of {self.steps * self.epochs}"
+            self.say(f"{of}  loss {values['loss']:.3f}  {left:.0f} s left")
             self.said = time.monotonic()
 
     def _seconds_left(self, done: int) -> float:
