@@ -12,7 +12,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-slow test-faults lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,14 @@ demo: $(READY) ## run the demo experiment (config/config.yaml) to tables and plo
 	snakemake --cores $(CORES)
 	@echo "tables and plots: results/demo"
 
-test: $(READY) ## run the default test suite
-	pytest
+test: $(READY) ## run the default test suite, in two processes
+	pytest -n 2
+
+test-slow: $(READY) ## run the tests that the default suite leaves out
+	pytest -m slow
+
+test-faults: $(READY) ## kill the tiny experiment again and again, and compare (half an hour)
+	pytest -m faults
 
 lint: $(READY) ## ruff, snakefmt, snakemake --lint
 	ruff check .

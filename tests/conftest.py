@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from mtpd import detectors, training
 from mtpd.data import shapes
@@ -82,3 +83,22 @@ def dataset(tmp_path_factory):
         for split in ("train", "val")
     }
     return {"name": "few-shapes", "scale": [64, 64], "flip": 0.5, **splits}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of the tiny experiment, run from nothing by real Snakemake; once for all test processes."""
+    from snakes import snakemake
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "tiny"
+    with FileLock(shared / "tiny.lock"):
+        if not (folder / "said").exists():
+            folder.mkdir()
+            (folder / "config").symlink_to(PROJECT / "config")
+            code, said = snakemake(folder)
+            assert code == 0, said
+            (folder / "said").write_text(said)
+    return folder

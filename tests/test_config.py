@@ -1,5 +1,6 @@
 """The experiment file: what is refused, and in which words."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtpd.config import ConfigError, json_schema, load_experiment
+from mtpd.config import LOSS_OPTIONS, ConfigError, config_sources, json_schema, load_experiment
+from mtpd.losses import LOSSES
 
 PROJECT = Path(__file__).parents[1]
 
@@ -38,43 +40,30 @@ def changed(path, value):
     return experiment
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "said"),
-    [
-        (
-            ("recipes", "pkd", "optimiser"),
-            {},
-            "recipes.pkd.optimiser: unknown key; did you mean 'optimizer'?",
-        ),
-        (("dataset", "gen"), 1, "dataset.gen: unknown key"),
-        (("arms", "direct", "recipe"), "pdk", "arms.direct.recipe: found 'pdk', did you mean 'pkd'?"),
-        (("arms", "direct", "policy"), "bsg", "arms.direct.policy: found 'bsg'"),
-        (("arms", "direct", "chain"), "swin32@4", "arms.direct: 'chain' goes without 'policy'"),
-        (("arms", "direct"), {"recipe": "pkd", "chain": "swin32x4"}, "'swin32x4' is not a chain"),
-        (("arms", "direct"), {"recipe": "alone", "chain": "swin32@4"}, "recipe 'alone' has no loss"),
-        (("pools", "all"), ["swin23"], "pools.all: found 'swin23', did you mean 'swin32'?"),
-        (("pools", "all"), [], "pools.all: expected at least one teacher"),
-        (("detectors", "swin32", "file"), "x.pth", "detectors.swin32: give exactly one of"),
-        (("detectors", "swin32"), {"config": "c.py", "url": "http://x"}, "'url' needs 'sha256'"),
-        (("recipes", "pkd", "batch_size"), 0, "recipes.pkd.batch_size: found 0"),
-        (("students",), [], "students: found []"),
-        (("students",), ["r18"], "students: found 'r18', did you mean"),
-        (("seeds",), "all", "seeds: found 'all'"),
-    ],
-)
-def test_a_mistake_is_named_by_its_key(path, value, said):
-    with pytest.raises(ConfigError) as error:
-        load_experiment(changed(path, value), "my.yaml")
-    assert str(error.value).startswith("my.yaml: ")
-    assert said in str(error.value)
-
-
 def test_every_mistake_is_told_at_once():
     experiment = changed(("recipes", "pkd", "batchsize"), 4)
     experiment["order"]["probes"] = 3
     with pytest.raises(ConfigError) as error:
         load_experiment(experiment)
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_config_is_made_of_the_files_it_builds_on(tmp_path):
+    (tmp_path / "base.py").write_text("_base_ = 'mmdet::_base_/models/retinanet_r50_fpn.py'\n")
+    (tmp_path / "light.py").write_text("_base_ = ['base.py']\nmodel = dict()\n")
+    assert config_sources(str(tmp_path / "light.py")) == [
+        str(tmp_path / name) for name in ("light.py", "base.py")
+    ]
+    assert config_sources("mmdet::_base_/models/retinanet_r50_fpn.py") == []
+    (tmp_path / "base.py").unlink()
+    with pytest.raises(ConfigError, match=r"base\.py: cannot be read"):
+        config_sources(str(tmp_path / "light.py"))
+
+
+def test_options_of_losses_are_those_of_their_classes():
+    for name, loss in LOSSES.items():
+        assert set(LOSS_OPTIONS[name]) == set(inspect.signature(loss).parameters) - {"channels"}
+    assert set(LOSSES) == set(LOSS_OPTIONS)
 
 
 def test_epochs_of_a_policy_are_all_its_stages_together():

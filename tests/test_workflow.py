@@ -10,12 +10,11 @@ import sys
 
 import pandas as pd
 import pytest
-import yaml
 from conftest import PROJECT
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from snakes import TINY, changed, planned, snakemake
 
-TINY = PROJECT / "tests/data/tiny.yaml"
 RESULTS = (
     "tables/main.csv",
     "tables/main.md",
@@ -26,43 +25,6 @@ RESULTS = (
         for kind in ("svg", "png")
     ),
 )
-
-
-def snakemake(folder, *arguments, config=TINY):
-    command = ["snakemake", "-s", PROJECT / "Snakefile", "-d", folder, "--cores", "2"]
-    done = subprocess.run(
-        [*map(str, command), "--configfile", str(config), *arguments],
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def planned(folder, config):
-    """How many jobs of each rule a dry run plans."""
-    code, said = snakemake(folder, "-n", config=config)
-    assert code == 0, said
-    table = said.partition("Job stats:")[2]
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
-    return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all")}
-
-
-def changed(folder, name, change):
-    experiment = yaml.safe_load(TINY.read_text())
-    change(experiment)
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
-    return path
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "config").symlink_to(PROJECT / "config")
-    code, said = snakemake(folder)
-    assert code == 0, said
-    (folder / "said").write_text(said)
-    return folder
 
 
 def test_tables_and_plots_are_there(finished):

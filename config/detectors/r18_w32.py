@@ -1,22 +1,9 @@
-"""RetinaNet of the demo: ResNet-18 with 32 base channels, trained from scratch, 96-channel FPN."""
+"""RetinaNet of the demo: the student's with 32 base channels and a 96-channel FPN."""
 
-_base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py"]
+_base_ = ["r18_w8.py"]
 
 model = dict(
-    backbone=dict(
-        depth=18,
-        base_channels=32,
-        frozen_stages=-1,
-        norm_eval=False,
-        init_cfg=None,
-    ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=96, num_outs=3),
-    bbox_head=dict(
-        num_classes=6,
-        in_channels=96,
-        feat_channels=96,
-        stacked_convs=2,
-        anchor_generator=dict(octave_base_scale=3, scales_per_octave=2, ratios=[1.0], strides=[8, 16, 32]),
-    ),
-    test_cfg=dict(max_per_img=50, nms_pre=200),
+    backbone=dict(base_channels=32),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=96),
+    bbox_head=dict(in_channels=96, feat_channels=96),
 )

@@ -1,6 +1,6 @@
-"""RetinaNet of the demo: a small Swin Transformer of 32 embedding channels, from scratch, 64-channel FPN."""
+"""RetinaNet of the demo: the student's on a small Swin Transformer of 32 embedding channels, from scratch."""
 
-_base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py"]
+_base_ = ["r18_w8.py"]
 
 model = dict(
     backbone=dict(
@@ -15,13 +15,5 @@ model = dict(
         convert_weights=False,
         init_cfg=None,
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=3),
-    bbox_head=dict(
-        num_classes=6,
-        in_channels=64,
-        feat_channels=64,
-        stacked_convs=2,
-        anchor_generator=dict(octave_base_scale=3, scales_per_octave=2, ratios=[1.0], strides=[8, 16, 32]),
-    ),
-    test_cfg=dict(max_per_img=50, nms_pre=200),
+    neck=dict(in_channels=[32, 64, 128, 256]),
 )

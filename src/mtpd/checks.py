@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 from pathlib import Path
 
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import detectors, files, taps, training
@@ -92,7 +94,11 @@ def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
 
 
 def check_recipe(name: str, recipe: dict) -> list[str]:
-    model = nn.Linear(1, 1)
+    kind, model = recipe["optimizer"]["type"], nn.Linear(1, 1)
+    if not OPTIMIZERS.get(kind):
+        near = difflib.get_close_matches(kind, OPTIMIZERS.module_dict, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "expected the name of a torch optimiser"
+        return [f"recipes.{name}.optimizer.type: found {kind!r}; {hint}"]
     try:
         build_optim_wrapper(model, training.optim_wrapper(recipe))
     except Exception as error:  # a torch optimiser's own words on its arguments

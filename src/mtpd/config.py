@@ -6,6 +6,7 @@ Reading an experiment imports neither torch nor mmdet.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import math
@@ -21,6 +22,7 @@ Policy = Literal["bgs", "reverse", "by-ap", "strongest", "all"]
 Names = tuple[Name, ...]
 Seed = Annotated[int, Field(ge=0)]
 MOST_TO_PERMUTE = 5
+MMDET = "mmdet::"  # begins the names of configs that come with mmdet
 
 # The options of each loss, as in the classes of ``mtpd.losses``.
 LOSS_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -300,7 +302,7 @@ class Experiment(Model):
             given = getattr(self.dataset, split)
             named |= {f"dataset.{split}.{k}": path for k, path in given.model_dump().items()} if given else {}
         for name, detector in self.detectors.items():
-            if not detector.config.startswith("mmdet::"):
+            if not detector.config.startswith(MMDET):
                 named[f"detectors.{name}.config"] = detector.config
             if detector.file:
                 named[f"detectors.{name}.file"] = detector.file
@@ -332,6 +334,30 @@ class Experiment(Model):
         return [chains.split_evenly(order, spec.epochs) for order in orders[spec.policy]]
 
 
+def config_sources(config: str) -> list[str]:
+    """The files on disk that an mmdet config is made of: itself and, by ``_base_``, what it builds on.
+
+    Configs that come with mmdet are left out: its version is pinned.
+
+    Raises:
+        ConfigError: a file is missing, or is not Python.
+    """
+    if config.startswith(MMDET):
+        return []
+    sources = [config]
+    try:
+        tree = ast.parse(Path(config).read_text(), config)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_base_":
+            bases = ast.literal_eval(node.value)
+            for base in [bases] if isinstance(bases, str) else bases:
+                inside = base.startswith(MMDET)
+                sources += config_sources(base if inside else str(Path(config).parent / base))
+    return list(dict.fromkeys(sources))
+
+
 def load_experiment(config: dict[str, Any], source: str = "config") -> Experiment:
     """Check a parsed experiment file.
 
@@ -346,11 +372,11 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
 
 
 def _describe(error: dict[str, Any]) -> str:
-    where = ".".join(map(str, error["loc"])) or "experiment"
+    where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key; {_expected(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
     if error["type"] == "value_error":
-        return f"{where}: {error['ctx']['error']}"
+        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
     if error["type"] == "missing":
         return f"{where}: missing"
     return f"{where}: found {error['input']!r}; {error['msg']}"

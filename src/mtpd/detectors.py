@@ -18,6 +18,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 import mtpd
+from mtpd.config import MMDET
 
 
 class CheckpointError(ValueError):
@@ -26,8 +27,8 @@ class CheckpointError(ValueError):
 
 def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Config:
     """The mmdet config of a detector, with heads for ``classes`` (``mmdet::x/y.py`` or a file)."""
-    if source.startswith("mmdet::"):
-        source = str(Path(mmdet.__file__).parent / ".mim/configs" / source.removeprefix("mmdet::"))
+    if source.startswith(MMDET):
+        source = str(Path(mmdet.__file__).parent / ".mim/configs" / source.removeprefix(MMDET))
     config = Config.fromfile(source)
     config.merge_from_dict(overrides)
     _set_classes(config.model, len(classes))

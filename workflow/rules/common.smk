@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from mtpd import chains, files
-from mtpd.config import ConfigError, load_experiment
+from mtpd.config import ConfigError, config_sources, load_experiment
 
 EXPERIMENT_FILE = ", ".join(map(str, workflow.configfiles))
 
@@ -26,6 +26,11 @@ if absent := {key: path for key, path in experiment.files().items() if not Path(
     raise WorkflowError(
         "\n".join(f"{EXPERIMENT_FILE}: {key}: no such file or folder: {path}" for key, path in absent.items())
     )
+
+try:
+    sources = {name: config_sources(detector.config) for name, detector in experiment.detectors.items()}
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
 
 compute = experiment.compute
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
@@ -99,9 +104,8 @@ def detector_spec(name):
 
 
 def config_files(names):
-    """The mmdet configs among these detectors' that are files of the experimenter's own."""
-    configs = [experiment.detectors[name].config for name in names]
-    return sorted({path for path in configs if not path.startswith("mmdet::")})
+    """The files of these detectors' mmdet configs, those of mmdet's own left out."""
+    return sorted({path for name in names for path in sources[name]})
 
 
 def trained(name):
@@ -196,24 +200,21 @@ def check_first():
     if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
         return
     spec = check_spec()
-    marks = [(path, os.stat(path).st_mtime_ns) for path in experiment.files().values()]
+    looked_at = [*experiment.files().values(), *config_files(experiment.detectors)]
+    marks = [(path, os.stat(path).st_mtime_ns) for path in looked_at]
     settings = {key: value for key, value in spec.items() if key != "stages"}
     folder = Path("work/checks") / files.fingerprint([settings, marks])
     if (folder / "passed").exists():
         return
     files.write_json(folder / "spec.json", spec)
     logger.info("Checking data, detectors and recipes before the first job ...")
-    command = [
-        sys.executable,
-        SCRIPTS / "check.py",
-        "--spec",
-        folder / "spec.json",
-        "--passed",
-        folder / "passed",
-    ]
+    wrong = folder / "wrong"
+    wrong.unlink(missing_ok=True)
+    command = [sys.executable, SCRIPTS / "check.py", "--spec", folder / "spec.json"]
+    command += ["--passed", folder / "passed", "--wrong", wrong]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise WorkflowError("Nothing was run:\n" + (done.stdout.strip() or done.stderr))
+        raise WorkflowError("Nothing was run:\n" + (wrong.read_text() if wrong.exists() else done.stderr))
 
 
 # Orders

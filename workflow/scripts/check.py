@@ -7,20 +7,12 @@ from pathlib import Path
 
 from mtpd import checks, files
 
-WRONG = 3
-
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.checks.problems")
-parser.add_argument(
-    "--passed",
-    type=Path,
-    required=True,
-    help="written if nothing is wrong; otherwise what is wrong goes to stdout",
-)
+parser.add_argument("--passed", type=Path, required=True, help="written if nothing is wrong")
+parser.add_argument("--wrong", type=Path, required=True, help="otherwise this, with what is wrong")
 args = parser.parse_args()
 
 found = checks.problems(json.loads(args.spec.read_text()))
-print("\n".join(found))
-if found:
-    sys.exit(WRONG)
-files.write_text(args.passed, "")
+files.write_text(args.wrong if found else args.passed, "\n".join(found))
+sys.exit(bool(found))

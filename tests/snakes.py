@@ -1,0 +1,42 @@
+"""Running real Snakemake in tests."""
+
+import json
+import re
+import subprocess
+
+import yaml
+from conftest import PROJECT
+
+TINY = PROJECT / "tests/data/tiny.yaml"
+
+
+def command(folder, *arguments, config=TINY):
+    """Snakemake's command line for an experiment whose results stand in ``folder``."""
+    start = ["snakemake", "-s", PROJECT / "Snakefile", "-d", folder, "--cores", "2", "--configfile", config]
+    return [*map(str, start), *arguments]
+
+
+def snakemake(folder, *arguments, config=TINY):
+    """Exit status, and all it said."""
+    done = subprocess.run(command(folder, *arguments, config=config), capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def planned(folder, config):
+    """How many jobs of each rule a dry run plans."""
+    code, said = snakemake(folder, "-n", config=config)
+    assert code == 0, said
+    table = said.partition("Job stats:")[2]
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
+    return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all")}
+
+
+def changed(folder, name, change, source=TINY):
+    """A copy of an experiment file, changed."""
+    experiment = json.loads(
+        json.dumps(yaml.safe_load(source.read_text()))
+    )  # nothing shared through YAML's anchors
+    change(experiment)
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
+    return path
