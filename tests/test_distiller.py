@@ -1,13 +1,19 @@
 """The distiller around real mmdet detectors."""
 
+import copy
+
 import pytest
 import torch
-from conftest import build
+from conftest import PROJECT, build, progressive_stage
 from mmdet.structures import DetDataSample
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
+from torch.nn.functional import avg_pool2d
 
-from mtpd import taps
+from mtpd import detectors, taps, training
+from mtpd.data import shapes
 from mtpd.distiller import Distiller
+from mtpd.losses import LOSSES
 
 PKD = {"loss": "pkd", "options": {"weight": 4.0}}
 
@@ -117,3 +123,125 @@ def test_levels_are_paired_by_stride_not_by_index():
     assert [(s.stride, t.stride) for s, t in pairs] == [(8, 8), (16, 16)]
     with pytest.raises(ValueError, match="share no stride"):
         taps.pair_by_stride(levels(8), levels(4))
+
+
+def renormalised_twin(teacher, factor=3.0):
+    """The same detector for images in the other order of channels and of another spread."""
+    twin = copy.deepcopy(teacher)
+    own = twin.data_preprocessor
+    own._channel_conversion = not own._channel_conversion
+    own.mean.copy_(own.mean.flip(0))
+    own.std.copy_(factor * own.std.flip(0))
+    with torch.no_grad():
+        twin.backbone.conv1.weight.copy_(factor * twin.backbone.conv1.weight.flip(1))
+    return twin
+
+
+class HalvedImages(torch.nn.Module):
+    """Means of 2 x 2 pixels: undoes, on even colours, that a teacher sees the image at twice the size."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images):
+        return self.backbone(avg_pool2d(images, 2))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_teachers_normalisation_does_not_change_the_loss(loss):
+    teacher = build("r18_w32", 1)
+    found = []
+    for one in (teacher, renormalised_twin(teacher)):
+        torch.manual_seed(0)
+        distiller = Distiller(build("r18_w8"), [one], loss, {}).train()
+        found.append(distillation(losses(distiller, batch())))
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def distillation(terms):
+    return sum(value.item() for name, value in terms.items() if name.startswith("distill_"))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_teachers_scale_does_not_change_the_loss_where_it_sees_the_same(loss):
+    """Images of one colour each; the second teacher gets them twice as large, and halves them itself."""
+    teacher = build("r18_w32", 1)
+    twin = copy.deepcopy(teacher)
+    data = batch()
+    data["inputs"] = [torch.full_like(data["inputs"][0], colour) for colour in (40, 200)]
+    found = []
+    for one, scale in ((teacher, 1.0), (twin, 2.0)):
+        torch.manual_seed(0)
+        distiller = Distiller(build("r18_w8"), [one], loss, {}, scales=[scale]).train()
+        if scale != 1:
+            twin.backbone = HalvedImages(twin.backbone)
+        found.append(distillation(losses(distiller, data)))
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_the_teachers_features_are_the_same_before_and_after_a_training_epoch(
+    dataset, teacher, monkeypatch, tmp_path
+):
+    """Swin's DropPath stays off, in train mode too, and nothing of it is trained."""
+    distillers = []
+    original = Distiller.__init__
+
+    def remember(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        distillers.append(self)
+        features.append(self.teachers[0].extract_feat(image))
+
+    image, features = torch.randn(2, 3, 64, 64), []
+    monkeypatch.setattr(Distiller, "__init__", remember)
+    stage = progressive_stage(dataset, teacher, epochs=1)
+    training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    distillers[0].train()
+    features.append(distillers[0].teachers[0].extract_feat(image))
+    for before, after in zip(*features, strict=True):
+        assert torch.equal(before, after)
+    drops = [m for m in distillers[0].teachers[0].modules() if type(m).__name__ == "DropPath"]
+    assert drops
+    assert not any(module.training for module in drops)
+
+
+def test_batch_norms_of_a_student_stand_as_in_stock_mmdet():
+    """Frozen stages, norms in eval mode: what the config says holds within the distiller too."""
+    overrides = {"model.backbone.frozen_stages": 1, "model.backbone.norm_eval": True}
+    config = detectors.load_config(str(PROJECT / "config/detectors/r18_w8.py"), overrides, shapes.CLASSES)
+    alone = detectors.build(config).train()
+    distilled = Distiller(detectors.build(config), [build("r18_w16")], **PKD).train().student
+    modes = {name: module.training for name, module in alone.named_modules()}
+    assert {name: module.training for name, module in distilled.named_modules()} == modes
+    assert not modes["backbone.layer2.0.bn1"]
+    trained = {name: value.requires_grad for name, value in alone.named_parameters()}
+    assert {name: value.requires_grad for name, value in distilled.named_parameters()} == trained
+    assert not trained["backbone.layer1.0.conv1.weight"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_terms_are_float32_under_autocast(loss):
+    distiller = Distiller(build("r18_w8"), [build("r18_w32", 1)], loss, {}).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = losses(distiller, batch())
+    distilled = {name: value for name, value in terms.items() if name.startswith("distill_")}
+    assert {value.dtype for value in distilled.values()} == {torch.float32}
+    assert all(torch.isfinite(value) for value in distilled.values())
+
+
+def test_common_strides_are_told(caplog):
+    logger = MMLogger.get_instance("strides")
+    with caplog.at_level("INFO", logger=logger.name):
+        logger.addHandler(caplog.handler)
+        Distiller(build("r18_w8"), [build("r18_w32")], **PKD)
+    assert (
+        "distils at strides [8, 16, 32]; the student has [8, 16, 32], the teacher [8, 16, 32]" in caplog.text
+    )
+
+
+def test_a_recipes_options_go_before_the_defaults_of_the_students_kind():
+    student = build("mask_rcnn_w8")
+    link = Distiller(student, [build("mask_rcnn_swin")], "mgd", {"alpha": 3e-6}).links[0]
+    assert (link.loss.alpha, link.loss.mask_ratio) == (3e-6, 0.45)
+    link = Distiller(build("r18_w8"), [build("mask_rcnn_swin")], "pkd", {}).links[0]
+    assert link.loss.weight == 6.0  # of two-stage teachers

@@ -13,11 +13,20 @@ CLASSES = ("disc", "square", "triangle")
 TWO_STAGE = [4, 8, 16, 32]
 ONE_STAGE = [8, 16, 32, 64, 128]
 RETINANET = "retinanet/retinanet_r50_fpn_1x_coco.py"
+KINDS = {
+    "retinanet": "anchor",
+    "gfl": "anchor",
+    "atss": "anchor",
+    "reppoints": "point",
+    "fcos": "fcos",
+    "mask_rcnn": "two-stage",
+    "faster_rcnn": "two-stage",
+}
 MASK_RCNN = "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
 
 
-def stock(name, classes=CLASSES, seed=0):
-    config = detectors.without_pretraining(detectors.load_config(f"mmdet::{name}", {}, classes))
+def stock(name, classes=CLASSES, seed=0, overrides=None):
+    config = detectors.without_pretraining(detectors.load_config(f"mmdet::{name}", overrides or {}, classes))
     torch.manual_seed(seed)
     detector = detectors.build(config)
     detector.init_weights()
@@ -46,6 +55,7 @@ def with_masks(data):
 )
 def test_a_student_learns_one_step_from_a_teacher_of_other_strides(name, strides):
     student = stock(name)
+    assert detectors.kind(student) == KINDS[name.split("/")[0]]
     assert [tap.stride for tap in taps.find_taps(student)] == strides
     distiller = Distiller(student, [stock(RETINANET, seed=1)], "pkd", {}).train()
     terms = losses(distiller, with_masks(batch()))

@@ -203,6 +203,35 @@ def global_context(x, block):
     return x + (block.expand.weight @ normed.clamp(min=0) + block.expand.bias)[:, None, None]
 
 
+AUTHORS = {  # of each kind of student: alpha, beta, gamma, lambda, tau
+    "anchor": (1e-3, 5e-4, 5e-4, 5e-6, 0.5),
+    "point": (1.6e-3, 8e-4, 8e-4, 8e-6, 0.5),
+    "fcos": (1.6e-3, 8e-4, 8e-4, 8e-6, 0.8),
+    "two-stage": (5e-5, 2.5e-5, 5e-5, 5e-7, 0.5),
+}
+
+
+@pytest.mark.parametrize("kind", AUTHORS)
+def test_fgds_weights_are_its_authors(kind):
+    loss = FGD([2], **FGD.defaults(kind, "anchor"))
+    assert (loss.alpha, loss.beta, loss.gamma, loss.lambda_, loss.tau) == AUTHORS[kind]
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "mgd", "cwd", "pkd"),
+    [
+        ("anchor", "anchor", (2e-5, 0.65), 10, 10),
+        ("anchor", "two-stage", (2e-5, 0.65), 10, 6),
+        ("two-stage", "two-stage", (5e-7, 0.45), 5, 6),
+    ],
+)
+def test_weights_are_the_authors(student, teacher, mgd, cwd, pkd):
+    found = MGD([2], **MGD.defaults(student, teacher))
+    assert (found.alpha, found.mask_ratio) == mgd
+    assert CWD([2], **CWD.defaults(student, teacher)).weight == cwd
+    assert PKD([2], **PKD.defaults(student, teacher)).weight == pkd
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_reach_the_student_and_are_right(name):
     s, t = pair((2, 3, 3, 2, 7))

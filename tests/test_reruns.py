@@ -73,6 +73,7 @@ CHANGES = [
     ("arms.direct.epochs", 3, {"stage": 1, **NEW_ROWS}),
     ("seeds", [0, 1], {"stage": 4, **NEW_ROWS}),
     ("compute.threads", 2, NOTHING),
+    ("compute.workers", 2, NOTHING),
     ("compute.mem_mb", 8000, NOTHING),
     ("compute.runtime", 99, NOTHING),
     ("compute.gpus", 1, NOTHING),

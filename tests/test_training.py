@@ -1,6 +1,7 @@
 """Stages: what they start from, what they write, and that an interrupted one ends as if it had not been."""
 
 import json
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -69,6 +70,36 @@ def test_a_later_stage_starts_from_the_student_before(dataset, teacher, uninterr
     before, after = weights(uninterrupted), weights(tmp_path)
     for name in (name for name in before if not name.endswith(("running_mean", "running_var", "tracked"))):
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_mixed_precision_trains_float32_weights(precision, dataset, teacher, tmp_path):
+    stage = progressive_stage(dataset, teacher, precision=precision, epochs=1)
+    used = set()
+    original = training.Distiller.forward
+
+    def spy(self, *args, **kwargs):
+        used.add(torch.is_autocast_enabled("cpu"))
+        return original(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Distiller, "forward", spy)
+        training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    assert (precision == "bfloat16") in used
+    found = weights(tmp_path)
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32, torch.int64}
+    assert all(torch.isfinite(tensor).all() for tensor in found.values())
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 3), (2, 2), (3, 1)])
+def test_accumulated_batches_make_one_step(accumulate, steps, dataset, teacher, tmp_path):
+    """Of three batches; what is left over at the end makes a step too."""
+    stage = progressive_stage(dataset, teacher, accumulate=accumulate, epochs=1)
+    with mock.patch.object(
+        torch.optim.AdamW, "step", autospec=True, side_effect=torch.optim.AdamW.step
+    ) as step:
+        training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    assert step.call_count == steps
 
 
 @pytest.mark.parametrize(

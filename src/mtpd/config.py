@@ -184,7 +184,10 @@ class Recipe(Model):
 class Compute(Model):
     """What a training job takes."""
 
-    threads: int = Field(1, ge=1, description="CPU cores; with GPUs, the cores beyond one each load data")
+    threads: int = Field(1, ge=1, description="CPU cores")
+    workers: int | None = Field(
+        None, ge=0, description="data loaders of each process; with GPUs a core each if not given, else none"
+    )
     gpus: int = Field(0, ge=0, description="more than one starts torchrun")
     mem_mb: int = Field(4000, ge=1)
     runtime: int = Field(240, ge=1, description="minutes")

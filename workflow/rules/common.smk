@@ -155,6 +155,13 @@ def stage_spec(wildcards):
     )
 
 
+def loaders():
+    """Data loaders of each training process: the cores that its GPU leaves over, or as the experiment says."""
+    if compute.workers is not None:
+        return compute.workers
+    return compute.threads // compute.gpus - 1 if compute.gpus else 0
+
+
 # Checks before the first job
 
 

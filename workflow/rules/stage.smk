@@ -21,13 +21,13 @@ rule stage:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
         gpu=compute.gpus,
+        loaders=loaders(),  # not in params: results do not depend on it
     params:
         spec=stage_spec,
         out=lambda w, output: str(Path(output.student).parent),
         work=lambda w, output: str(Path("work", *Path(output.student).parent.parts[1:])),
     shell:
         "exec 3>&2; OMP_NUM_THREADS={threads} $LAUNCH $SCRIPTS/stage.py --spec {params.spec:q}"
-        " --threads {threads} --gpus {resources.gpu}"
-        " --teachers {input.teachers:q} --parent {input.parent:q} --out {params.out:q} --work {params.work:q}"
+        " --workers {resources.loaders} --teachers {input.teachers:q} --parent {input.parent:q} --out {params.out:q} --work {params.work:q}"
         " --label {wildcards.student}/{wildcards.chain}/seed{wildcards.seed}"
         " --progress /proc/$$/fd/3 > {log:q} 2>&1"

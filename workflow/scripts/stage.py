@@ -13,8 +13,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=json.loads, required=True, help="fields of mtpd.training.Stage, as JSON")
 parser.add_argument("--teachers", nargs="*", default=[], help="the teachers' checkpoints")
 parser.add_argument("--parent", nargs="?", help="the student of the stage before")
-parser.add_argument("--threads", type=int, required=True, help="CPU cores of the job")
-parser.add_argument("--gpus", type=int, required=True)
+parser.add_argument("--workers", type=int, default=0, help="data loaders of each process")
 parser.add_argument("--out", type=Path, required=True, help="folder of the results")
 parser.add_argument("--work", type=Path, required=True, help="folder of what a later run resumes from")
 parser.add_argument("--label", default="", help="begins the lines of progress")
@@ -25,7 +24,7 @@ stage = training.Stage(
     **args.spec,
     teacher_weights=tuple(args.teachers),
     parent=args.parent,
-    workers=args.threads // args.gpus - 1 if args.gpus else 0,
+    workers=args.workers,
 )
 try:
     training.train(stage, args.out, args.work, args.progress, args.label)
