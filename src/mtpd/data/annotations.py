@@ -10,10 +10,18 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+NUMBER = (int, float)
 KEYS = {
-    "images": ("id", "file_name", "width", "height"),
-    "categories": ("id", "name"),
-    "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
+    "images": {"id": int, "file_name": str, "width": int, "height": int},
+    "categories": {"id": int, "name": str},
+    "annotations": {
+        "id": int,
+        "image_id": int,
+        "category_id": int,
+        "bbox": list,
+        "area": NUMBER,
+        "iscrowd": int,
+    },
 }
 TOLD = 3  # of each kind of problem; the rest is counted
 
@@ -63,9 +71,12 @@ def _malformed(coco) -> Iterator[tuple[str, str]]:
             yield "expected lists, missing", key
             continue
         for number, item in enumerate(coco[key]):
-            absent = [k for k in needed if k not in item] if isinstance(item, dict) else needed
-            if absent:
+            own = item if isinstance(item, dict) else {}
+            if absent := [k for k in needed if k not in own]:
                 yield f"{key} without {', '.join(absent)}", f"number {number}"
+            for k, kind in needed.items():
+                if k in own and not isinstance(own[k], kind):
+                    yield f"{key}' {k} of another type than COCO's", f"number {number} ({own[k]!r})"
     if coco.get("images") == []:
         yield "expected images, found", "an empty split"
     if coco.get("categories") == []:
@@ -75,12 +86,10 @@ def _malformed(coco) -> Iterator[tuple[str, str]]:
 def _wrong_ids(coco: dict) -> Iterator[tuple[str, str]]:
     for key, least in (("images", 0), ("categories", 0), ("annotations", 1)):
         # pycocotools takes annotation 0 for "no match".
-        ids = [item["id"] for item in coco[key]]
-        bad = [i for i in ids if not isinstance(i, int) or i < least]
-        yield from ((f"ids of {key} must be whole numbers from {least}, found", repr(i)) for i in bad)
-        twice = [i for i, count in Counter(map(str, ids)).items() if count > 1]
-        yield from ((f"ids of {key} that stand twice", i) for i in twice)
-    names = Counter(str(category["name"]) for category in coco["categories"])
+        ids = Counter(item["id"] for item in coco[key])
+        yield from ((f"ids of {key} must be {least} or more, found", str(i)) for i in ids if i < least)
+        yield from ((f"ids of {key} that stand twice", str(i)) for i, count in ids.items() if count > 1)
+    names = Counter(category["name"] for category in coco["categories"])
     yield from (("categories that stand twice", name) for name, count in names.items() if count > 1)
 
 
@@ -104,9 +113,8 @@ def _wrong_objects(coco: dict, masks: bool, skip_bad_boxes: bool) -> Iterator[tu
             yield "objects without the segmentation that a mask head needs", which
 
 
-def _is_box(box) -> bool:
-    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
-    return numbers and all(map(math.isfinite, box))
+def _is_box(box: list) -> bool:
+    return len(box) == 4 and all(isinstance(v, NUMBER) and math.isfinite(v) for v in box)
 
 
 def _is_bad(box: list[float], size: tuple[int, int]) -> bool:
@@ -121,13 +129,13 @@ def _wrong_images(coco: dict, folder: str) -> Iterator[tuple[str, str]]:
         yield "no such folder of images", folder
         return
     for image in coco["images"]:
-        path = Path(folder, str(image["file_name"]))
+        path = Path(folder, image["file_name"])
         try:
             with Image.open(path) as opened:
                 size = opened.size
         except FileNotFoundError:
             yield "images missing", str(path)
-        except (OSError, UnidentifiedImageError, SyntaxError):
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
             yield "images that cannot be read", str(path)
         else:
             if size != (image["width"], image["height"]):
