@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 from conftest import PROJECT
-from snakes import changed, command, snakemake
+from snakes import TINY, changed, command, snakemake
 
 from mtpd import detectors
 
@@ -176,6 +176,16 @@ def test_a_few_faults_change_nothing(finished, tmp_path):
     assert happened
     assert_same_results(tmp_path, finished)
     assert_little_was_repeated(tmp_path, len(happened))
+
+
+def test_a_second_snakemake_is_kept_out(tmp_path):
+    (tmp_path / "config").symlink_to(PROJECT / "config")
+    run = Run(tmp_path, TINY)
+    assert run.wait_for_training()
+    code, said = snakemake(tmp_path)
+    run.hurt("kill everything")
+    assert code != 0
+    assert "cannot be locked" in said
 
 
 @pytest.mark.faults

@@ -40,7 +40,7 @@ def test_tables_and_plots_are_there(finished):
 
 def test_the_run_told_of_its_progress(finished):
     said = (finished / "said").read_text()
-    assert re.search(r"student/swin@1\+wide@1/seed0: epoch 1/1  loss \d+\.\d+  0 s left", said)
+    assert re.search(r"student/pkd/swin@1\+wide@1/seed0: epoch 1/1  loss \d+\.\d+  0 s left", said)
 
 
 def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):

@@ -29,5 +29,5 @@ rule stage:
     shell:
         "exec 3>&2; OMP_NUM_THREADS={threads} $LAUNCH $SCRIPTS/stage.py --spec {params.spec:q}"
         " --workers {resources.loaders} --teachers {input.teachers:q} --parent {input.parent:q} --out {params.out:q} --work {params.work:q}"
-        " --label {wildcards.student}/{wildcards.chain}/seed{wildcards.seed}"
+        " --label {wildcards.student}/{wildcards.recipe}/{wildcards.chain}/seed{wildcards.seed}"
         " --progress /proc/$$/fd/3 > {log:q} 2>&1"
