@@ -154,6 +154,8 @@ class SaveState(Hook):
                 str(self.folder), partial.name, save_param_scheduler=True, by_epoch=by_epoch
             )
             partial.replace(self.folder / f"iter_{iteration:09d}.pth")
+        except OSError as error:  # a full disk is told without the name of a file
+            raise OSError(error.errno, error.strerror, str(partial)) from error
         finally:
             partial.unlink(missing_ok=True)
         for old in sorted(self.folder.glob("iter_*.pth"))[:-KEEP]:
