@@ -15,6 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from snakes import TINY, changed, planned, snakemake
 
+from mtpd import files
+
 RESULTS = (
     "tables/main.csv",
     "tables/main.md",
@@ -142,3 +144,29 @@ def test_reading_the_snakefile_imports_neither_torch_nor_mmdet(finished, tmp_pat
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_teachers_come_from_files_and_urls(finished, tmp_path):
+    """A file, a URL with its hash, and a URL whose file is another; what they score is measured again."""
+    given = {name: finished / f"results/few-shapes/detectors/{name}" for name in ("swin", "wide")}
+    (tmp_path / "config").symlink_to(PROJECT / "config")
+
+    def given_teachers(experiment):
+        for detector in experiment["detectors"].values():
+            detector["config"] = str(PROJECT / detector["config"])
+        swin, wide = (experiment["detectors"][name] for name in given)
+        del swin["train"], wide["train"]
+        swin["file"] = str(given["swin"] / "weights.pth")
+        wide["url"] = (given["wide"] / "weights.pth").as_uri()
+        wide["sha256"] = files.sha256(given["wide"] / "weights.pth")
+        experiment["detectors"]["forged"] = {**wide, "sha256": "0123456789abcdef"}
+
+    config = changed(tmp_path, "given", given_teachers)
+    scores = [f"results/few-shapes/detectors/{name}/metrics.json" for name in (*given, "forged")]
+    code, said = snakemake(tmp_path, "--keep-going", *scores, config=config)
+    assert code != 0
+    assert "invalid hash value" in (tmp_path / "logs/few-shapes/detectors/forged/fetch.log").read_text()
+    assert not (tmp_path / "results/few-shapes/detectors/forged/weights.pth").exists()
+    for name, folder in given.items():
+        found = json.loads((tmp_path / f"results/few-shapes/detectors/{name}/metrics.json").read_text())
+        assert found == json.loads((folder / "metrics.json").read_text()), said
