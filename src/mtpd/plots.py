@@ -44,13 +44,13 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
     """A panel for each arm: AP over all its epochs, every stage a coloured span.
 
     Args:
-        histories: columns arm, chain, seed, stage (0, 1, ...), epoch (within the stage) and AP (NaN where the
-            epoch was not validated).
+        histories: columns arm, student, chain, seed, stage (0, 1, ...), epoch (within the stage) and AP (NaN
+            where the epoch was not validated).
         detectors: AP of every detector, drawn as a dashed line where it teaches.
         title: of the figure.
     """
-    panels = list(histories.groupby(["arm", "chain"], sort=False))
-    colours = _colours(chain for (_, chain), _ in panels)
+    panels = _by_arm(histories)
+    colours = _colours(chain for _, chain, _ in panels)
     rows = -(-len(panels) // PANELS_A_ROW)
     figure, axes = plt.subplots(
         rows,
@@ -59,8 +59,8 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
         sharey=True,
         squeeze=False,
     )
-    longest = max(chains.parse(chain).epochs for (_, chain), _ in panels)
-    for axis, ((arm, chain), history) in zip(axes.flat, panels, strict=False):
+    longest = max(chains.parse(chain).epochs for _, chain, _ in panels)
+    for axis, (arm, chain, history) in zip(axes.flat, panels, strict=False):
         _draw_stages(axis, chains.parse(chain), colours, detectors)
         _draw_ap(axis, chains.parse(chain), history)
         axis.set(title=arm, xlabel="epochs in all", xlim=(0, longest + 0.3))
@@ -72,6 +72,15 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
     axes[0, 0].set_ylim(0, 1.12 * top)
     figure.suptitle(f"{title}: AP over the stages of each arm (dashed: the teacher's AP)")
     return figure
+
+
+def _by_arm(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """(name, chain, rows) of each arm; where there are several students, the name says which."""
+    several = frame["student"].nunique() > 1
+    return [
+        (f"{arm} ({student})" if several else arm, chain, rows)
+        for (arm, student, chain), rows in frame.groupby(["arm", "student", "chain"], sort=False)
+    ]
 
 
 def _colours(texts) -> dict[str, str]:
@@ -117,19 +126,19 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
     """AP at the end of every arm: a dot for each seed, a bar at their mean.
 
     Args:
-        seeds: columns arm, chain, seed and AP.
+        seeds: columns arm, student, chain, seed and AP.
         title: of the figure.
     """
-    groups = list(seeds.groupby(["arm", "chain"], sort=False))
+    groups = _by_arm(seeds)
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.5 * len(groups)))
-    for y, ((_, chain), group) in enumerate(groups):
+    for y, (_, chain, group) in enumerate(groups):
         mean = group["AP"].mean()
         first = chains.parse(chain)
         colour = COLOURS[0] if len(first.stages) > 1 else COLOURS[1] if first.teachers else NO_TEACHER_COLOUR
         axis.barh(y, mean, height=0.6, color=colour, alpha=0.45)
         axis.plot(group["AP"], np.full(len(group), y), "o", color=colour, markersize=5)
         axis.annotate(f"{mean:.1f}", (group["AP"].max(), y), (7, 0), textcoords="offset points", va="center")
-    axis.set_yticks(range(len(groups)), [f"{arm}\n{chain}" for (arm, chain), _ in groups])
+    axis.set_yticks(range(len(groups)), [f"{arm}\n{chain}" for arm, chain, _ in groups])
     axis.invert_yaxis()
     axis.set(xlabel="AP (validation); bar: mean, dots: seeds", xlim=(0, seeds["AP"].max() * 1.1))
     axis.set_title(f"{title}: AP at the end of each arm")

@@ -38,10 +38,10 @@ def _scores(numbers: dict[str, float]) -> dict[str, float | None]:
 
 
 def histories(rows: list[dict]) -> pd.DataFrame:
-    """Every row's epochs: its stages' ``history.csv``, with arm, chain, seed and stage (0, 1, ...)."""
+    """Every row's epochs: its stages' ``history.csv``, with arm, student, chain, seed and stage (0, ...)."""
     lines = [
         pd.read_csv(f"{stage['folder']}/history.csv").assign(
-            arm=row["arm"], chain=row["chain"], seed=row["seed"], stage=number
+            arm=row["arm"], student=row["student"], chain=row["chain"], seed=row["seed"], stage=number
         )
         for row in rows
         for number, stage in enumerate(row["stages"])
