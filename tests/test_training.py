@@ -1,12 +1,15 @@
 """Stages: what they start from, what they write, and that an interrupted one ends as if it had not been."""
 
 import json
+import os
+import shutil
+import subprocess
 from unittest import mock
 
 import pandas as pd
 import pytest
 import torch
-from conftest import RECIPE, build, progressive_stage, spec, weights
+from conftest import PROJECT, RECIPE, build, progressive_stage, spec, weights
 
 from mtpd import detectors, history, training
 from mtpd.data import shapes
@@ -185,3 +188,36 @@ def test_inheriting_takes_neck_and_heads_where_they_fit():
     torch.testing.assert_close(student.backbone.conv1.weight, backbone)
     assert report["skipped"] == [f"neck.lateral_convs.{i}.conv.weight" for i in range(3)]
     assert not report["absent"]
+
+
+def run_processes(stage, folder, *more):
+    """A stage by its script, in two processes under torchrun."""
+    fields = {
+        key: getattr(stage, key) for key in ("dataset", "student", "teachers", "recipe", "epochs", "seed")
+    }
+    command = ["torchrun", "--standalone", "--nproc-per-node", "2", PROJECT / "workflow/scripts/stage.py"]
+    command += ["--spec", json.dumps(fields), "--teachers", *stage.teacher_weights]
+    command += ["--out", folder / "out", "--work", folder / "work", "--progress", folder / "said", *more]
+    done = subprocess.run(
+        list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_processes_under_torchrun_train_one_student(dataset, teacher, tmp_path):
+    """Two processes with two images each, and again where only the results were lost."""
+    stage = progressive_stage(dataset, teacher, batch_size=2, epochs=2)
+    run_processes(stage, tmp_path)
+    first = weights(tmp_path)
+    assert set(first) == set(build("r18_w8").state_dict())
+    history = pd.read_csv(tmp_path / "out/history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    assert len(list((tmp_path / "work").glob("*/iter_00000000[36].pth"))) == 2  # 12 images, 4 a step
+    said = (tmp_path / "said").read_text()
+    assert said.count("epoch 2/2") == 1  # one process speaks
+    metrics = (tmp_path / "out/metrics.json").read_bytes()
+    shutil.rmtree(tmp_path / "out")
+    run_processes(stage, tmp_path)
+    assert "goes on after epoch 2 of 2" in (tmp_path / "said").read_text()
+    assert all(torch.equal(first[name], tensor) for name, tensor in weights(tmp_path).items())
+    assert (tmp_path / "out/metrics.json").read_bytes() == metrics

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
@@ -70,9 +70,20 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
         state.LockedError: another process works on the stage.
         state.DivergedError: a loss or weight is not finite.
     """
+    _join_processes()
     say = teller(label, progress)
     with state.held(work), state.Stop() as stop:
         _train(stage, out, work, stop, say)
+
+
+def _join_processes() -> None:
+    """Under torchrun, before anything asks which process this is. mmengine's own start would need GPUs."""
+    if not torch.distributed.is_torchelastic_launched() or is_distributed():
+        return
+    if torch.cuda.is_available():
+        init_dist("pytorch")
+    else:
+        torch.distributed.init_process_group("gloo")
 
 
 def _train(stage: Stage, out: Path, work: Path, stop: state.Stop, say) -> None:
@@ -81,7 +92,9 @@ def _train(stage: Stage, out: Path, work: Path, stop: state.Stop, say) -> None:
     if stage.parent:
         config = detectors.without_pretraining(config)
     folder = work / stage.fingerprint(config)
-    newest = _newest_state(folder, say)
+    found = [_newest_state(folder, say) if is_main_process() else None]
+    broadcast_object_list(found)
+    newest = found[0]
     dataset = detectors.at_scale(stage.dataset, stage.student)
     detectors.add_data(config, dataset, classes, stage.recipe["batch_size"], stage.workers)
     model, inherited = _model(stage, config, classes, resuming=newest is not None)
@@ -107,6 +120,8 @@ def _newest_state(folder: Path, say) -> Path | None:
 
 def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hooks: list) -> Runner:
     """mmengine's runner, resuming from the checkpoint ``newest`` if there is one."""
+    if is_distributed() and not torch.cuda.is_available():
+        model = MMDistributedDataParallel(module=model, broadcast_buffers=False)  # mmengine's would want GPUs
     return Runner(
         model=model,
         work_dir=str(work),
