@@ -53,7 +53,12 @@ class Run:
         arguments = command(folder, "--rerun-incomplete", "--cores", "1", config=config)
         with open(folder / "said", "a") as said:
             self.snakemake = psutil.Popen(
-                arguments, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+                arguments,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # Where the tests run in the background, a shell has told them to ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def trainers(self):
