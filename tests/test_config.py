@@ -63,7 +63,6 @@ def test_a_config_is_made_of_the_files_it_builds_on(tmp_path):
 def test_options_of_losses_are_those_of_their_classes():
     for name, loss in LOSSES.items():
         assert set(LOSS_OPTIONS[name]) == set(inspect.signature(loss).parameters) - {"channels"}
-    assert set(LOSSES) == set(LOSS_OPTIONS)
 
 
 def test_epochs_of_a_policy_are_all_its_stages_together():

@@ -7,7 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtpd.losses import CWD, FGD, LOSSES, MGD, PKD, FeatureMatching
+from mtpd.losses import LOSSES
+from mtpd.losses.cwd import CWD
+from mtpd.losses.feature_matching import FeatureMatching
+from mtpd.losses.fgd import FGD
+from mtpd.losses.mgd import MGD
+from mtpd.losses.pkd import PKD
 
 shapes = st.tuples(
     st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(0, 999)

@@ -24,7 +24,7 @@ Seed = Annotated[int, Field(ge=0)]
 MOST_TO_PERMUTE = 5
 MMDET = "mmdet::"  # begins the names of configs that come with mmdet
 
-# The options of each loss, as in the classes of ``mtpd.losses``.
+# The losses and their options: a file each in ``mtpd.losses``, which imports torch, as this module does not.
 LOSS_OPTIONS: dict[str, tuple[str, ...]] = {
     "feature-matching": ("weight",),
     "cwd": ("weight", "tau"),
@@ -119,7 +119,7 @@ class Order(Model):
 
 
 class Loss(Model):
-    name: Literal["feature-matching", "cwd", "fgd", "mgd", "pkd"]
+    name: Literal[*LOSS_OPTIONS]
     options: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="weights, by the loss's own names; its authors' if not given"
     )
