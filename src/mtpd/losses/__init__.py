@@ -2,7 +2,8 @@
 
 A new loss is one file here, named like the loss, and one line in ``mtpd.config.LOSS_OPTIONS``. Its
 ``defaults(student, teacher)`` are what its authors use for these kinds of detectors, where that is not what
-its signature says; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
+its signature says; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS), ``point`` (RepPoints) or
+``fcos``.
 """
 
 from importlib import import_module
