@@ -311,6 +311,17 @@ class Experiment(Model):
                 named[f"detectors.{name}.file"] = detector.file
         return named
 
+    def require_files(self, source: str) -> None:
+        """Check that what the experiment names on disk is there.
+
+        Raises:
+            ConfigError: with one line for each key whose file or folder is not.
+        """
+        absent = {key: path for key, path in self.files().items() if not Path(path).exists()}
+        if absent:
+            lines = [f"{source}: {key}: no such file or folder: {path}" for key, path in absent.items()]
+            raise ConfigError("\n".join(lines))
+
     def most_stages(self, arm: str, student: str) -> int:
         """How many stages an arm has at most for a student and seed, whatever order its policy will give."""
         spec = self.arms[arm]

@@ -19,15 +19,7 @@ EXPERIMENT_FILE = ", ".join(map(str, workflow.configfiles))
 
 try:
     experiment = load_experiment(config, EXPERIMENT_FILE)
-except ConfigError as error:
-    raise WorkflowError(str(error)) from None
-
-if absent := {key: path for key, path in experiment.files().items() if not Path(path).exists()}:
-    raise WorkflowError(
-        "\n".join(f"{EXPERIMENT_FILE}: {key}: no such file or folder: {path}" for key, path in absent.items())
-    )
-
-try:
+    experiment.require_files(EXPERIMENT_FILE)
     sources = {name: config_sources(detector.config) for name, detector in experiment.detectors.items()}
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -159,7 +151,7 @@ def loaders():
     """Data loaders of each training process: the cores that its GPU leaves over, or as the experiment says."""
     if compute.workers is not None:
         return compute.workers
-    return compute.threads // compute.gpus - 1 if compute.gpus else 0
+    return max(0, compute.threads // compute.gpus - 1) if compute.gpus else 0
 
 
 # Checks before the first job
