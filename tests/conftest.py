@@ -23,13 +23,13 @@ RECIPE = {
     "batch_size": 4,
     "schedule": {"kind": "one-cycle"},
     "validate_every": 2,
-    "taps": None,
 }
 
 
 def spec(name):
     """A detector of the demo, as a stage takes it."""
-    return {"config": str(PROJECT / f"config/detectors/{name}.py"), "overrides": {}, "image_scale": 1}
+    config = str(PROJECT / f"config/detectors/{name}.py")
+    return {"config": config, "overrides": {}, "image_scale": 1, "taps": None}
 
 
 def progressive_stage(dataset, teacher, loss="pkd", **changes):

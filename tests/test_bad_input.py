@@ -227,7 +227,7 @@ def masked_student(folder, experiment):
 
 
 def no_common_stride(folder, experiment):
-    experiment["recipes"]["pkd"]["taps"] = ["backbone.conv1"]
+    experiment["detectors"]["student"]["taps"] = ["backbone.conv1"]
 
 
 DATA = {
@@ -261,7 +261,7 @@ DATA = {
     "wrong-override": (setting("detectors.student.overrides", {"model.backbone.dpth": 18}), "detectors.student: config/detectors/r18_w8.py: TypeError"),
     "unknown-optimiser": (setting("recipes.pkd.optimizer.type", "Adaam"), "recipes.pkd.optimizer.type: found 'Adaam'; did you mean 'Adam'?"),
     "wrong-optimiser-argument": (setting("recipes.pkd.optimizer.momentun", 0.9), "recipes.pkd.optimizer: TypeError"),
-    "unknown-tap": (setting("recipes.pkd.taps", ["neck.nothing"]), "detectors.student under recipes.pkd: taps: the detector has no module 'neck.nothing'"),
+    "unknown-tap": (setting("detectors.swin.taps", ["neck.nothing"]), "detectors.swin: taps: the detector has no module 'neck.nothing'"),
     "no-common-stride": (no_common_stride, "detectors.student and swin: student and teacher share no stride: [2] and [8, 16, 32]"),
 }  # fmt: skip
 

@@ -112,7 +112,18 @@ def test_taps_of_an_fpn_are_its_convolutions_with_their_strides():
 
 def test_a_tap_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"no module 'neck\.nothing'"):
-        taps.find_taps(build("r18_w8"), ("neck.nothing",))
+        taps.find_taps(build("r18_w8"), ["neck.nothing"])
+
+
+def test_taps_of_student_and_teacher_can_be_named():
+    modules = [["backbone.layer2"], ["backbone.layer2", "backbone.layer3"]]
+    link = Distiller(build("r18_w8"), [build("r18_w32")], **PKD, modules=modules).links[0]
+    assert [(tap.module, tap.stride, tap.channels) for tap in link.student_taps] == [
+        ("backbone.layer2", 8, 16)
+    ]
+    assert [(tap.module, tap.stride, tap.channels) for tap in link.teacher_taps] == [
+        ("backbone.layer2", 8, 64)
+    ]
 
 
 def test_levels_are_paired_by_stride_not_by_index():

@@ -37,6 +37,7 @@ CHANGES = [
         {"model.test_cfg.max_per_img": 40},
         {"stage": 3, "complexity": 1, **ONE_DETECTOR},
     ),
+    ("detectors.wide.taps", ["neck.fpn_convs.0.conv"], {"stage": 1, **ORDER}),  # progressive's second stage
     # Its own training, and progressive's second stage.
     ("detectors.wide.config", "config/detectors/r18_w16.py", {"stage": 2, "complexity": 1, **ONE_DETECTOR}),
     ("detectors.wide.image_scale", 1.5, {"stage": 2, "complexity": 1, **ONE_DETECTOR}),
@@ -66,7 +67,6 @@ CHANGES = [
     ("recipes.pkd.accumulate", 2, DISTILLED),
     ("recipes.pkd.precision", "bfloat16", DISTILLED),
     ("recipes.pkd.validate_every", 2, DISTILLED),
-    ("recipes.pkd.taps", ["neck.fpn_convs.0.conv"], DISTILLED),
     ("arms.no-teacher.chain", "none@2", {"stage": 1, **NEW_ROWS}),
     ("arms.progressive.chain", "swin@1+wide@2", {"stage": 1, **NEW_ROWS}),
     ("arms.progressive.seeds", [0, 1], {"stage": 2, **NEW_ROWS}),

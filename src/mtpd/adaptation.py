@@ -19,12 +19,18 @@ from mtpd.distiller import rescaled
 
 
 def measure(
-    detectors: dict[str, nn.Module], scales: dict[str, float], batches, half: int, ridge: float
+    detectors: dict[str, nn.Module],
+    modules: dict[str, list[str] | None],
+    scales: dict[str, float],
+    batches,
+    half: int,
+    ridge: float,
 ) -> pd.DataFrame:
     """Costs between all detectors, by level, from one pass over the probe images.
 
     Args:
         detectors: mmdet detectors by name, in eval mode, on one device.
+        modules: names of the modules to read, by detector; found where None.
         scales: of the images that each sees, relative to those of the batches.
         batches: probe images, each a mmengine batch of one image (``inputs``).
         half: how many of them the maps are fitted on; the rest is held out.
@@ -33,7 +39,7 @@ def measure(
     Returns:
         Columns source, target, stride (pixels), cost, positions (held out); one row a pair and level.
     """
-    found = {name: taps.find_taps(detector) for name, detector in detectors.items()}
+    found = {name: taps.find_taps(detector, modules[name]) for name, detector in detectors.items()}
     moments: dict[tuple, Moments] = defaultdict(Moments)
     for index, batch in enumerate(batches):
         features = {name: _features(detectors[name], found[name], batch, scales[name]) for name in detectors}

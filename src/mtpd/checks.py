@@ -12,7 +12,6 @@ from torch import nn
 
 from mtpd import detectors, files, taps, training
 from mtpd.data import annotations, shapes
-from mtpd.losses import LOSSES
 
 # A stage's folder: the student, and in work/ two checkpoints with up to two moments for every weight.
 COPIES_A_STAGE = 1 + 2 * 3
@@ -23,8 +22,8 @@ def problems(spec: dict) -> list[str]:
 
     Args:
         spec: ``dataset`` (as in ``training.Stage``, with ``generated`` and ``skip_bad_boxes``), ``detectors``
-            (``config``, ``overrides``, ``image_scale``, ``file``, by name), ``recipes`` (by name), ``pairs``
-            (of student, teacher and recipe) and ``stages`` (how many there are, by student).
+            (as there, with ``file``, by name), ``recipes`` (by name), ``pairs`` (of student and teacher) and
+            ``stages`` (how many there are, by student).
     """
     found = check_dataset(spec["dataset"], spec["detectors"])
     if found:
@@ -37,11 +36,8 @@ def problems(spec: dict) -> list[str]:
         except Exception as error:  # whatever a user's config does when it is run
             found.append(f"detectors.{name}: {detector['config']}: {_first_line(error)}")
     found += [line for name, recipe in spec["recipes"].items() for line in check_recipe(name, recipe)]
-    for student, teacher, recipe in spec["pairs"]:
-        if student in built and teacher in built:
-            taken = spec["recipes"][recipe]
-            found += check_pair(student, teacher, recipe, taken, built[student], built[teacher])
-    return list(dict.fromkeys([*found, *check_disk(built, spec["stages"])]))
+    found += check_pairs(spec["pairs"], built, spec["detectors"])
+    return [*found, *check_disk(built, spec["stages"])]
 
 
 def classes_of(dataset: dict) -> tuple[str, ...]:
@@ -106,25 +102,21 @@ def check_recipe(name: str, recipe: dict) -> list[str]:
     return []
 
 
-def check_pair(student: str, teacher: str, name: str, recipe: dict, s: nn.Module, t: nn.Module) -> list[str]:
-    """Whether a student can learn from a teacher: both have taps, and a stride in common."""
-    try:
-        theirs = taps.find_taps(t)
-    except (ValueError, AttributeError) as error:
-        return [f"detectors.{teacher}: {error}"]
-    try:
-        found = taps.find_taps(s, tuple(recipe["taps"]) if recipe["taps"] else None)
-    except (ValueError, AttributeError) as error:
-        return [f"detectors.{student} under recipes.{name}: {error}"]
-    try:
-        pairs = taps.pair_by_stride(found, theirs)
-    except ValueError as error:
-        return [f"detectors.{student} and {teacher}: {error}"]
-    defaults = LOSSES[recipe["loss"]["name"]].defaults(detectors.kind(s), detectors.kind(t))
-    LOSSES[recipe["loss"]["name"]](
-        [t.channels for _, t in pairs], **{**defaults, **recipe["loss"]["options"]}
-    )
-    return []
+def check_pairs(pairs: list[tuple[str, str]], built: dict[str, nn.Module], specs: dict) -> list[str]:
+    """Whether students can learn from their teachers: all have taps, and each pair a stride in common."""
+    wrong, found = [], {}
+    for name in sorted({name for pair in pairs for name in pair} & set(built)):
+        try:
+            found[name] = taps.find_taps(built[name], specs[name]["taps"])
+        except (ValueError, AttributeError) as error:
+            wrong.append(f"detectors.{name}: {error}")
+    for student, teacher in pairs:
+        try:
+            if student in found and teacher in found:
+                taps.pair_by_stride(found[student], found[teacher])
+        except ValueError as error:
+            wrong.append(f"detectors.{student} and {teacher}: {error}")
+    return wrong
 
 
 def check_disk(built: dict[str, nn.Module], stages: dict[str, int]) -> list[str]:

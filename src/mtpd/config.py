@@ -95,6 +95,11 @@ class Detector(Model):
     )
     overrides: dict[str, Any] = Field(default_factory=dict, description="changes to it, by dotted key")
     image_scale: float = Field(1, gt=0, le=8, description="of its images, relative to the data set's scale")
+    taps: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="modules whose outputs are its features; the neck's, found, if not given",
+    )
     train: Train | None = None
     file: str | None = Field(None, description="checkpoint on disk")
     url: str | None = Field(None, pattern="^(https?|file)://", description="checkpoint to download")
@@ -167,9 +172,6 @@ class Recipe(Model):
     )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")
-    taps: tuple[str, ...] | None = Field(
-        None, min_length=1, description="student modules to read; found if not given"
-    )
 
     @model_validator(mode="after")
     def _optimizer_has_a_rate(self) -> Recipe:

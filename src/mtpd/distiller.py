@@ -85,7 +85,7 @@ class Distiller(BaseModel):
         teachers: mmdet detectors with their weights; moved to ``device``.
         loss: key of ``LOSSES``.
         options: the loss's keyword arguments.
-        student_taps: modules of the student to read; found if None.
+        modules: names of the modules to read, of the student and of each teacher; found where None.
         scales: of the images that each teacher sees, the student's being 1.
         device: where the teachers go (the runner moves the student).
     """
@@ -96,7 +96,7 @@ class Distiller(BaseModel):
         teachers: list[nn.Module],
         loss: str,
         options: dict[str, float],
-        student_taps: tuple[str, ...] | None = None,
+        modules: list[list[str] | None] | None = None,
         scales: list[float] | None = None,
         device: str = "cpu",
     ):
@@ -104,11 +104,14 @@ class Distiller(BaseModel):
         self.student = student
         frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
         object.__setattr__(self, "teachers", frozen)
-        found = taps.find_taps(student, student_taps)
-        self.links = nn.ModuleList(self._link(found, teacher, loss, options) for teacher in teachers)
+        own, *theirs = modules or [None] * (1 + len(teachers))
+        found = taps.find_taps(student, own)
+        self.links = nn.ModuleList(
+            self._link(found, teacher, taps.find_taps(teacher, names), loss, options)
+            for teacher, names in zip(teachers, theirs, strict=True)
+        )
 
-    def _link(self, found: list[taps.Tap], teacher: nn.Module, loss: str, options: dict) -> TeacherLink:
-        theirs = taps.find_taps(teacher)
+    def _link(self, found, teacher: nn.Module, theirs, loss: str, options: dict) -> TeacherLink:
         pairs = taps.pair_by_stride(found, theirs)
         strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
         print_log("distils at strides {}; the student has {}, the teacher {}".format(*strides), "current")

@@ -21,7 +21,7 @@ def adaptation_costs(
 
     Args:
         dataset: as in ``training.Stage``.
-        specs: ``config`` and ``overrides`` by detector.
+        specs: detectors as in ``training.Stage``, by name.
         weights: their checkpoints, in that order.
         settings: ``probe_images``, ``ridge`` and ``seed``.
     """
@@ -31,11 +31,12 @@ def adaptation_costs(
         for (name, spec), path in zip(specs.items(), weights, strict=True)
     }
     scales = {name: spec["image_scale"] for name, spec in specs.items()}
+    modules = {name: spec["taps"] for name, spec in specs.items()}
     images = _training_images(dataset, classes, next(iter(specs.values())))
     count = min(settings["probe_images"], len(images))
     chosen = np.random.default_rng(settings["seed"]).permutation(len(images))[:count]
     batches = DataLoader(Subset(images, chosen.tolist()), batch_size=1, collate_fn=pseudo_collate)
-    return adaptation.measure(models, scales, batches, count // 2, settings["ridge"])
+    return adaptation.measure(models, modules, scales, batches, count // 2, settings["ridge"])
 
 
 def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict):

@@ -22,7 +22,7 @@ class Tap:
     channels: int
 
 
-def find_taps(detector: nn.Module, modules: tuple[str, ...] | None = None) -> list[Tap]:
+def find_taps(detector: nn.Module, modules: list[str] | None = None) -> list[Tap]:
     """Find the taps of a detector, finest level first.
 
     With an FPN, they are the outputs of ``neck.fpn_convs.{i}.conv``, as in the paper (a max-pooled P6 has no
@@ -39,15 +39,15 @@ def find_taps(detector: nn.Module, modules: tuple[str, ...] | None = None) -> li
     known = dict(detector.named_modules())
     if modules is None:
         if "neck" not in known:
-            raise ValueError("the detector has no neck: name the modules to read in the recipe's 'taps'")
+            raise ValueError("the detector has no neck: name the modules to read in the detector's 'taps'")
         convs = detector.neck.fpn_convs if type(detector.neck) is FPN else ()
-        modules = tuple(f"neck.fpn_convs.{i}.conv" for i in range(len(convs))) or ("neck",)
+        modules = [f"neck.fpn_convs.{i}.conv" for i in range(len(convs))] or ["neck"]
     if missing := [name for name in modules if name not in known]:
         raise ValueError(f"taps: the detector has no module {missing[0]!r}")
     return _measure(detector, modules)
 
 
-def _measure(detector: nn.Module, modules: tuple[str, ...]) -> list[Tap]:
+def _measure(detector: nn.Module, modules: list[str]) -> list[Tap]:
     device = next(detector.parameters()).device
     was_training = detector.training
     detector.eval()

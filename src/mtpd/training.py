@@ -29,8 +29,9 @@ from mtpd.randomness import Seeds, reproducible, seed_everything
 class Stage:
     """Everything that can change a stage's result.
 
-    ``student`` and ``teachers`` are detectors (``config``, ``overrides``, ``image_scale``); ``dataset`` is as
-    for ``detectors.add_data``, with a ``name``; ``recipe`` is as in the experiment file.
+    ``student`` and ``teachers`` are detectors (``config``, ``overrides``, ``image_scale`` and, where there is a
+    teacher, ``taps``); ``dataset`` is as for ``detectors.add_data``, with a ``name``; ``recipe`` is as in the
+    experiment file.
     """
 
     dataset: dict
@@ -182,7 +183,7 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
         return student, inherited
     scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
     loss = stage.recipe["loss"]
-    taps = tuple(stage.recipe["taps"]) if stage.recipe["taps"] else None
+    taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
     distiller = Distiller(student, teachers, loss["name"], loss["options"], taps, scales, get_device())
     return distiller, inherited
 
@@ -199,7 +200,7 @@ def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[d
 
     Args:
         dataset: as in ``Stage``.
-        detector: ``config``, ``overrides`` and ``image_scale``.
+        detector: as in ``Stage``.
         weights: its checkpoint.
         work: folder for the runner's logs.
 

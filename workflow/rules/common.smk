@@ -95,6 +95,11 @@ def detector_spec(name):
     return experiment.detectors[name].model_dump(include={"config", "overrides", "image_scale"})
 
 
+def tapped_spec(name):
+    """The same where its features are read."""
+    return {**detector_spec(name), "taps": experiment.detectors[name].taps}
+
+
 def config_files(names):
     """The files of these detectors' mmdet configs, those of mmdet's own left out."""
     return sorted({path for name in names for path in sources[name]})
@@ -138,8 +143,8 @@ def stage_spec(wildcards):
     return as_json(
         {
             "dataset": dataset_spec(),
-            "student": detector_spec(wildcards.student),
-            "teachers": [detector_spec(name) for name in last.teachers],
+            "student": (tapped_spec if last.teachers else detector_spec)(wildcards.student),
+            "teachers": [tapped_spec(name) for name in last.teachers],
             "recipe": recipe,
             "epochs": last.epochs,
             "seed": int(wildcards.seed),
@@ -179,13 +184,11 @@ def check_spec():
     return {
         "dataset": dataset,
         "detectors": {
-            name: {**detector_spec(name), "file": detector.file}
+            name: {**tapped_spec(name), "file": detector.file}
             for name, detector in experiment.detectors.items()
         },
         "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
-        "pairs": sorted(
-            {(student, teacher, arm.recipe) for _, arm, student in named for teacher in arm_teachers(arm)}
-        ),
+        "pairs": sorted({(student, teacher) for _, arm, student in named for teacher in arm_teachers(arm)}),
         "stages": stages,
     }
 

@@ -23,7 +23,7 @@ checkpoint order:
             {
                 "dataset": dataset_spec(),
                 "student": w.student,
-                "detectors": {name: detector_spec(name) for name in order_members(w)},
+                "detectors": {name: tapped_spec(name) for name in order_members(w)},
                 "order": experiment.order.model_dump(),
             }
         ),
