@@ -29,9 +29,9 @@ from mtpd.randomness import Seeds, reproducible, seed_everything
 class Stage:
     """Everything that can change a stage's result.
 
-    ``student`` and ``teachers`` are detectors (``config``, ``overrides``, ``image_scale`` and, where there is
-    a teacher, ``taps``); ``dataset`` is as for ``detectors.add_data``, with a ``name``; ``recipe`` is as in the
-    experiment file.
+    ``student`` and ``teachers`` are detectors (``config``, ``overrides``, ``image_scale``; and ``taps`` where
+    there is a teacher). ``dataset`` is as for ``detectors.add_data``, with a ``name``, and ``recipe`` as in
+    the experiment file.
     """
 
     dataset: dict
