@@ -36,7 +36,7 @@ test: $(READY) ## run the default test suite, in two processes
 test-slow: $(READY) ## run the tests that the default suite leaves out
 	pytest -m slow
 
-test-faults: $(READY) ## kill the tiny experiment again and again, and compare (half an hour)
+test-faults: $(READY) ## kill the tiny experiment again and again, and compare (a quarter of an hour)
 	pytest -m faults
 
 lint: $(READY) ## ruff, snakefmt, snakemake --lint
