@@ -6,6 +6,7 @@ import statistics
 import time
 
 import torch
+from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,7 +16,9 @@ MIN_RUNS, MIN_SECONDS = 10, 2.0
 
 @torch.no_grad()
 def complexity(detector: nn.Module, image: Tensor) -> dict[str, float]:
-    """Cost of backbone, neck and heads on one image; box decoding and NMS are left out.
+    """Cost of backbone, neck and heads on one image, without the post-processing after the last head.
+
+    Of a two-stage detector, that includes its proposals: the second stage works on them.
 
     Args:
         detector: an mmdet detector, in eval mode.
@@ -25,22 +28,25 @@ def complexity(detector: nn.Module, image: Tensor) -> dict[str, float]:
         ``params_m`` (millions), ``gmacs`` (10^9 multiply-adds, which mmdet's tools call FLOPs) and
         ``ms_per_image`` (median).
     """
+    size = tuple(image.shape[2:])
+    shapes = dict.fromkeys(("img_shape", "ori_shape", "pad_shape", "batch_input_shape"), size)
+    samples = [DetDataSample(metainfo={"img_id": 0, "scale_factor": (1.0, 1.0), **shapes})]
     with FlopCounterMode(display=False) as counter:
-        detector(image, mode="tensor")
+        detector(image, samples, mode="tensor")
     return {
         "params_m": sum(p.numel() for p in detector.parameters()) / 1e6,
         "gmacs": counter.get_total_flops() / 2e9,
-        "ms_per_image": _milliseconds(detector, image),
+        "ms_per_image": _milliseconds(detector, image, samples),
     }
 
 
-def _milliseconds(detector: nn.Module, image: Tensor) -> float:
+def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSample]) -> float:
     for _ in range(WARM_UP):
-        detector(image, mode="tensor")
+        detector(image, samples, mode="tensor")
     times: list[float] = []
     while len(times) < MIN_RUNS or sum(times) < MIN_SECONDS:
         started = time.perf_counter()
-        detector(image, mode="tensor")
+        detector(image, samples, mode="tensor")
         if image.is_cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
