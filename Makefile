@@ -15,7 +15,7 @@ export PATH := $(BIN):$(PATH)
 .PHONY: help setup demo test test-slow test-faults lint clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv and install the pinned set; MMCV_WHEEL or MMCV_INDEX name a ready mmcv
 

@@ -133,9 +133,6 @@ def check_disk(built: dict[str, nn.Module], stages: dict[str, int]) -> list[str]
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return (
-        text
-        if isinstance(error, detectors.CheckpointError)
-        else f"{type(error).__name__}: {text.splitlines()[0]}"
-    )
+    if isinstance(error, detectors.CheckpointError):
+        return str(error)
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

@@ -150,9 +150,7 @@ class SaveState(Hook):
                 raise DivergedError(f"{name} is not finite after iteration {iteration}")
         partial = self.folder / "writing.partial"
         try:
-            runner.save_checkpoint(
-                str(self.folder), partial.name, save_param_scheduler=True, by_epoch=by_epoch
-            )
+            runner.save_checkpoint(str(self.folder), partial.name, by_epoch=by_epoch)
             partial.replace(self.folder / f"iter_{iteration:09d}.pth")
         except OSError as error:  # a full disk is told without the name of a file
             raise OSError(error.errno, error.strerror, str(partial)) from error

@@ -200,6 +200,7 @@ def arm_teachers(arm):
 def check_first():
     """Stop before any job if something is wrong that can be known; what has passed is not looked at again."""
     if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
+        logger.warning("Data and detectors are not checked before the first job: no torch here.")
         return
     spec = check_spec()
     looked_at = [*experiment.files().values(), *config_files(experiment.detectors)]
