@@ -5,8 +5,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from mtpd import detectors, training
 from mtpd.data import shapes
+from mtpd.detectors import checkpoints, configs
+from mtpd.training.stage import Stage
 
 PROJECT = Path(__file__).parents[1]
 os.environ["PATH"] = f"{PROJECT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
@@ -45,19 +46,19 @@ def progressive_stage(dataset, teacher, loss="pkd", **changes):
         "teachers": (spec("swin_w32"),),
         "teacher_weights": (teacher,),
     }
-    return training.Stage(**{**fields, **changes})
+    return Stage(**{**fields, **changes})
 
 
 def weights(folder):
     """The student that a stage wrote."""
-    return detectors.read_weights(folder / "out/student.pth")
+    return checkpoints.read_weights(folder / "out/student.pth")
 
 
 def build(name, seed=0):
     """A detector of the demo, freshly initialised, by the name of its config file."""
-    config = detectors.load_config(str(PROJECT / f"config/detectors/{name}.py"), {}, shapes.CLASSES)
+    config = configs.load_config(str(PROJECT / f"config/detectors/{name}.py"), {}, shapes.CLASSES)
     torch.manual_seed(seed)
-    detector = detectors.build(config)
+    detector = configs.build(config)
     detector.init_weights()
     return detector
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from mtpd.adaptation import Moments, cost
+from mtpd.adaptation.cost import Moments, cost
 
 
 def features(channels, seed=0, images=16, side=6, mixing=None):

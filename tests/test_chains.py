@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtpd import chains
+from mtpd.experiment import chains
 
 names = st.from_regex(chains.NAME, fullmatch=True).filter(lambda name: name != chains.NO_TEACHER)
 stages = st.builds(

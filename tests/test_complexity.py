@@ -5,7 +5,7 @@ import torch
 from conftest import build
 from test_families import stock
 
-from mtpd.complexity import complexity
+from mtpd.detectors.complexity import complexity
 
 
 @pytest.mark.parametrize("name", ["r18_w8", "swin_w32", "reppoints_w8", "mask_rcnn_w8", "cascade_w32"])

@@ -10,10 +10,11 @@ from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from torch.nn.functional import avg_pool2d
 
-from mtpd import detectors, taps, training
 from mtpd.data import shapes
-from mtpd.distiller import Distiller
-from mtpd.losses import LOSSES
+from mtpd.detectors import configs
+from mtpd.distill.distiller import Distiller
+from mtpd.distill.losses import LOSSES
+from mtpd.training.stage import train
 
 PKD = {"loss": "pkd", "options": {"weight": 4.0}}
 
@@ -103,39 +104,6 @@ def test_gradients_reach_the_student_through_the_distillation_loss_alone():
     assert distiller.student.bbox_head.retina_cls.weight.grad is None
 
 
-def test_taps_of_an_fpn_are_its_convolutions_with_their_strides():
-    found = taps.find_taps(build("r18_w32"))
-    assert [(tap.module, tap.stride, tap.channels) for tap in found] == [
-        (f"neck.fpn_convs.{level}.conv", 8 * 2**level, 96) for level in range(3)
-    ]
-
-
-def test_a_tap_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"no module 'neck\.nothing'"):
-        taps.find_taps(build("r18_w8"), ["neck.nothing"])
-
-
-def test_taps_of_student_and_teacher_can_be_named():
-    modules = [["backbone.layer2"], ["backbone.layer2", "backbone.layer3"]]
-    link = Distiller(build("r18_w8"), [build("r18_w32")], **PKD, modules=modules).links[0]
-    assert [(tap.module, tap.stride, tap.channels) for tap in link.student_taps] == [
-        ("backbone.layer2", 8, 16)
-    ]
-    assert [(tap.module, tap.stride, tap.channels) for tap in link.teacher_taps] == [
-        ("backbone.layer2", 8, 64)
-    ]
-
-
-def test_levels_are_paired_by_stride_not_by_index():
-    def levels(*strides):
-        return [taps.Tap(f"m{stride}", None, stride, 4) for stride in strides]
-
-    pairs = taps.pair_by_stride(levels(8, 16, 32), levels(4, 8, 16))
-    assert [(s.stride, t.stride) for s, t in pairs] == [(8, 8), (16, 16)]
-    with pytest.raises(ValueError, match="share no stride"):
-        taps.pair_by_stride(levels(8), levels(4))
-
-
 def renormalised_twin(teacher, factor=3.0):
     """The same detector for images in the other order of channels and of another spread."""
     twin = copy.deepcopy(teacher)
@@ -206,7 +174,7 @@ def test_the_teachers_features_are_the_same_before_and_after_a_training_epoch(
     image, features = torch.randn(2, 3, 64, 64), []
     monkeypatch.setattr(Distiller, "__init__", remember)
     stage = progressive_stage(dataset, teacher, epochs=1)
-    training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
     distillers[0].train()
     features.append(distillers[0].teachers[0].extract_feat(image))
     for before, after in zip(*features, strict=True):
@@ -219,9 +187,9 @@ def test_the_teachers_features_are_the_same_before_and_after_a_training_epoch(
 def test_batch_norms_of_a_student_stand_as_in_stock_mmdet():
     """Frozen stages, norms in eval mode: what the config says holds within the distiller too."""
     overrides = {"model.backbone.frozen_stages": 1, "model.backbone.norm_eval": True}
-    config = detectors.load_config(str(PROJECT / "config/detectors/r18_w8.py"), overrides, shapes.CLASSES)
-    alone = detectors.build(config).train()
-    distilled = Distiller(detectors.build(config), [build("r18_w16")], **PKD).train().student
+    config = configs.load_config(str(PROJECT / "config/detectors/r18_w8.py"), overrides, shapes.CLASSES)
+    alone = configs.build(config).train()
+    distilled = Distiller(configs.build(config), [build("r18_w16")], **PKD).train().student
     modes = {name: module.training for name, module in alone.named_modules()}
     assert {name: module.training for name, module in distilled.named_modules()} == modes
     assert not modes["backbone.layer2.0.bn1"]

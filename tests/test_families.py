@@ -5,9 +5,9 @@ import torch
 from mmdet.structures.mask import BitmapMasks
 from test_distiller import batch, losses, total
 
-from mtpd import detectors, taps
-from mtpd.distiller import Distiller
-from mtpd.inherit import InheritError, inherit
+from mtpd.detectors import configs, taps
+from mtpd.detectors.inherit import InheritError, inherit
+from mtpd.distill.distiller import Distiller
 
 CLASSES = ("disc", "square", "triangle")
 TWO_STAGE = [4, 8, 16, 32]
@@ -26,9 +26,9 @@ MASK_RCNN = "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
 
 
 def stock(name, classes=CLASSES, seed=0, overrides=None):
-    config = detectors.without_pretraining(detectors.load_config(f"mmdet::{name}", overrides or {}, classes))
+    config = configs.without_pretraining(configs.load_config(f"mmdet::{name}", overrides or {}, classes))
     torch.manual_seed(seed)
-    detector = detectors.build(config)
+    detector = configs.build(config)
     detector.init_weights()
     return detector
 
@@ -55,7 +55,7 @@ def with_masks(data):
 )
 def test_a_student_learns_one_step_from_a_teacher_of_other_strides(name, strides):
     student = stock(name)
-    assert detectors.kind(student) == KINDS[name.split("/")[0]]
+    assert configs.kind(student) == KINDS[name.split("/")[0]]
     assert [tap.stride for tap in taps.find_taps(student)] == strides
     distiller = Distiller(student, [stock(RETINANET, seed=1)], "pkd", {}).train()
     terms = losses(distiller, with_masks(batch()))
@@ -128,7 +128,7 @@ def test_swin_gives_a_resnet_what_fits():
 
 def test_heads_for_other_classes_are_not_inherited():
     spec = {"config": f"mmdet::{RETINANET}", "overrides": {}}
-    per_class = detectors.class_dependent(spec, CLASSES)
+    per_class = configs.class_dependent(spec, CLASSES)
     assert per_class == {"bbox_head.retina_cls.weight", "bbox_head.retina_cls.bias"}
     student, teacher = stock(RETINANET), stock(RETINANET, ("ring", "disc", "square"), seed=1)
     before = student.bbox_head.retina_cls.weight.clone()

@@ -1,4 +1,4 @@
-"""Kills at random moments of a real experiment: it ends with the same bits as one that was left in peace."""
+"""Kills at random moments of a real experiment: its results are those of an uninterrupted run."""
 
 import contextlib
 import itertools
@@ -16,7 +16,7 @@ import torch
 from conftest import PROJECT
 from snakes import TINY, changed, command, snakemake
 
-from mtpd import detectors
+from mtpd.detectors import checkpoints
 
 KINDS = (
     "kill the trainer",
@@ -149,8 +149,8 @@ def assert_same_results(found, expected):
     students = sorted(expected.glob("results/*/students/**/student.pth"))
     assert students
     for path in students:
-        ours = detectors.read_weights(found / path.relative_to(expected))
-        theirs = detectors.read_weights(path)
+        ours = checkpoints.read_weights(found / path.relative_to(expected))
+        theirs = checkpoints.read_weights(path)
         assert list(ours) == list(theirs)
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs), path
     for path in sorted(expected.glob("results/*/**/metrics.json")):

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
-from mtpd import chains
-from mtpd.config import ConfigError, load_experiment
-from mtpd.data import annotations, shapes
+from mtpd.data import coco, shapes
+from mtpd.experiment import chains
+from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.reading import load_experiment
 
 FILES = [PROJECT / "config/config.yaml", *sorted((PROJECT / "config/examples").glob("*.yaml"))]
 SCALARS = (
@@ -100,7 +101,7 @@ COCO_FILE = shapes.generate(IMAGES, "val", 3, 64, 1)
 def test_annotations_load_in_mmdet_and_pycocotools_or_are_refused(content, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "fuzzed.json"
     path.write_text(json.dumps(content))
-    found = annotations.problems(str(path), str(IMAGES), masks=False, skip_bad_boxes=False)
+    found = coco.problems(str(path), str(IMAGES), masks=False, skip_bad_boxes=False)
     if found:
         assert all(line.startswith(f"{path}: ") for line in found)
         return

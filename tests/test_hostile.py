@@ -11,7 +11,10 @@ import torch
 from conftest import build, progressive_stage, spec
 from mmengine.runner.checkpoint import CheckpointLoader, load_from_http
 
-from mtpd import detectors, history, training
+from mtpd.detectors import checkpoints
+from mtpd.evaluation import evaluate
+from mtpd.training import history
+from mtpd.training.stage import train
 
 
 class Intruder:
@@ -108,16 +111,16 @@ def test_the_files_are_hostile(tmp_path):
 
 def as_teacher(path, dataset, tmp_path):
     stage = progressive_stage(dataset, str(path))
-    training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
 
 
 def as_start_of_a_chain(path, dataset, tmp_path):
     stage = progressive_stage(dataset, None, teachers=(), teacher_weights=(), parent=str(path))
-    training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
 
 
 def as_scored_detector(path, dataset, tmp_path):
-    training.evaluate(dataset, spec("swin_w32"), str(path), tmp_path / "work")
+    evaluate.evaluate(dataset, spec("swin_w32"), str(path), tmp_path / "work")
 
 
 def through_mmengines_own_reader(path, dataset, tmp_path):
@@ -128,7 +131,7 @@ def through_mmengines_own_reader(path, dataset, tmp_path):
     "door", [as_teacher, as_start_of_a_chain, as_scored_detector, through_mmengines_own_reader]
 )
 def test_it_is_refused(door, hostile, dataset, tmp_path):
-    with pytest.raises(detectors.CheckpointError, match=r"hostile\.pth: refused"):
+    with pytest.raises(checkpoints.CheckpointError, match=r"hostile\.pth: refused"):
         door(hostile, dataset, tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -144,9 +147,7 @@ def interrupted(dataset, teacher, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history.History, "after_val_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
-            training.train(
-                progressive_stage(dataset, teacher, validate_every=1), folder / "out", folder / "work"
-            )
+            train(progressive_stage(dataset, teacher, validate_every=1), folder / "out", folder / "work")
     return folder / "work"
 
 
@@ -157,8 +158,8 @@ def test_it_is_refused_as_state_to_resume_from(hostile, interrupted, dataset, te
     shutil.copy(hostile, state)
     stage = progressive_stage(dataset, teacher, validate_every=1)
     try:
-        training.train(stage, tmp_path / "out", work, str(tmp_path / "said"))
-    except detectors.CheckpointError as error:
+        train(stage, tmp_path / "out", work, str(tmp_path / "said"))
+    except checkpoints.CheckpointError as error:
         assert "iter_000000003.pth: refused" in str(error)
         assert not (tmp_path / "out").exists()
     else:

@@ -7,10 +7,10 @@ from mmengine.optim import build_optim_wrapper
 from test_distiller import batch, losses
 from test_families import MASK_RCNN, RETINANET, stock, with_masks
 
-from mtpd import training
-from mtpd.config import Recipe
-from mtpd.distiller import Distiller
-from mtpd.inherit import InheritError, inherit
+from mtpd.detectors.inherit import InheritError, inherit
+from mtpd.distill.distiller import Distiller
+from mtpd.experiment.schema import Recipe
+from mtpd.training import optimisation
 
 REPPOINTS = "reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py"
 RETINANET_SWIN = "swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py"
@@ -63,7 +63,7 @@ def test_one_step_moves_all_of_the_student_and_nothing_of_the_teacher(pair):
     # Masked, a map of one position could be hidden whole, and its generator get no gradient.
     distiller = Distiller(student, [teacher], "mgd", {"mask_ratio": 0.0}).train()
     recipe = Recipe(loss={"name": "mgd"}, optimizer={"type": "AdamW", "lr": 1e-4, "weight_decay": 0.0})
-    optimizer = build_optim_wrapper(distiller, training.optim_wrapper(recipe.model_dump()))
+    optimizer = build_optim_wrapper(distiller, optimisation.optim_wrapper(recipe.model_dump()))
     before = {key: value.clone() for key, value in distiller.named_parameters()}
     teachers = {key: value.clone() for key, value in teacher.state_dict().items()}
 

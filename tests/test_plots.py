@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mtpd import plots
+from mtpd.report import plots
 
 SEEDS = pd.DataFrame(
     [

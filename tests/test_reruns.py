@@ -6,46 +6,54 @@ The table is written by hand. The tiny experiment has the demo's keys and fewer 
 import pytest
 from snakes import changed, planned
 
-REPORT = {"table": 1, "plot_stages": 1}
-NEW_ROWS = {"rows": 1, **REPORT}
+REPORT = {"write_tables": 1, "plot_stages": 1}
+NEW_ROWS = {"list_rows": 1, **REPORT}
 # Where costs are measured again, the chain of `direct` is not known before: its stage is not planned yet.
-ORDER = {"order": 1, "plot_costs": 1, **NEW_ROWS}
-DISTILLED = {"stage": 3, **REPORT}  # direct, and progressive in two stages
-RETRAINED = {"stage": 5, "take_trained": 3, **ORDER}
+ORDER = {"order_teachers": 1, "plot_costs": 1, **NEW_ROWS}
+DISTILLED = {"train_stage": 3, **REPORT}  # direct, and progressive in two stages
+RETRAINED = {"train_stage": 5, "take_trained": 3, **ORDER}
 ONE_DETECTOR = {"take_trained": 1, **ORDER}
 NOTHING = {}
 
 CHANGES = [
-    ("experiment", "other", {"complexity": 1, "plot_costs": 1, **NEW_ROWS}),
-    ("dataset.name", "others", {"shapes": 2, "complexity": 1, **RETRAINED}),
-    ("dataset.generate.train", 13, {"shapes": 1, "complexity": 1, **RETRAINED}),
-    ("dataset.generate.val", 7, {"shapes": 1, **RETRAINED}),
-    ("dataset.generate.size", 72, {"shapes": 2, "complexity": 1, **RETRAINED}),
-    ("dataset.generate.seed", 1, {"shapes": 2, "complexity": 1, **RETRAINED}),
-    ("dataset.scale", [64, 72], {"complexity": 1, **RETRAINED}),
-    ("dataset.flip", 0.4, {"complexity": 1, **RETRAINED}),
+    ("experiment", "other", {"measure_complexity": 1, "plot_costs": 1, **NEW_ROWS}),
+    ("dataset.name", "others", {"draw_shapes": 2, "measure_complexity": 1, **RETRAINED}),
+    ("dataset.generate.train", 13, {"draw_shapes": 1, "measure_complexity": 1, **RETRAINED}),
+    ("dataset.generate.val", 7, {"draw_shapes": 1, **RETRAINED}),
+    ("dataset.generate.size", 72, {"draw_shapes": 2, "measure_complexity": 1, **RETRAINED}),
+    ("dataset.generate.seed", 1, {"draw_shapes": 2, "measure_complexity": 1, **RETRAINED}),
+    ("dataset.scale", [64, 72], {"measure_complexity": 1, **RETRAINED}),
+    ("dataset.flip", 0.4, {"measure_complexity": 1, **RETRAINED}),
     ("dataset.skip_bad_boxes", True, NOTHING),
     # The student's own training, and progressive's two stages.
     (
         "detectors.student.overrides",
         {"model.test_cfg.max_per_img": 40},
-        {"stage": 3, "complexity": 1, **ONE_DETECTOR},
+        {"train_stage": 3, "measure_complexity": 1, **ONE_DETECTOR},
     ),
     # Swin's own training, and progressive's two stages.
     (
         "detectors.swin.overrides",
         {"model.test_cfg.max_per_img": 40},
-        {"stage": 3, "complexity": 1, **ONE_DETECTOR},
+        {"train_stage": 3, "measure_complexity": 1, **ONE_DETECTOR},
     ),
-    ("detectors.wide.taps", ["neck.fpn_convs.0.conv"], {"stage": 1, **ORDER}),  # progressive's second stage
+    (
+        "detectors.wide.taps",
+        ["neck.fpn_convs.0.conv"],
+        {"train_stage": 1, **ORDER},
+    ),  # progressive's second stage
     # Its own training, and progressive's second stage.
-    ("detectors.wide.config", "config/detectors/r18_w16.py", {"stage": 2, "complexity": 1, **ONE_DETECTOR}),
-    ("detectors.wide.image_scale", 1.5, {"stage": 2, "complexity": 1, **ONE_DETECTOR}),
-    ("detectors.wide.train.epochs", 1, {"stage": 2, **ONE_DETECTOR}),
-    ("detectors.wide.train.seed", 1, {"stage": 2, **ONE_DETECTOR}),
-    ("detectors.wide.train.recipe", "pkd", {"stage": 2, **ONE_DETECTOR}),
-    ("detectors.student.train.epochs", 2, {"stage": 1, **ONE_DETECTOR}),
-    ("detectors.student.train.seed", 1, {"stage": 1, **ONE_DETECTOR}),
+    (
+        "detectors.wide.config",
+        "config/detectors/r18_w16.py",
+        {"train_stage": 2, "measure_complexity": 1, **ONE_DETECTOR},
+    ),
+    ("detectors.wide.image_scale", 1.5, {"train_stage": 2, "measure_complexity": 1, **ONE_DETECTOR}),
+    ("detectors.wide.train.epochs", 1, {"train_stage": 2, **ONE_DETECTOR}),
+    ("detectors.wide.train.seed", 1, {"train_stage": 2, **ONE_DETECTOR}),
+    ("detectors.wide.train.recipe", "pkd", {"train_stage": 2, **ONE_DETECTOR}),
+    ("detectors.student.train.epochs", 2, {"train_stage": 1, **ONE_DETECTOR}),
+    ("detectors.student.train.seed", 1, {"train_stage": 1, **ONE_DETECTOR}),
     ("order.probe_images", 8, ORDER),
     ("order.max_teachers", 1, ORDER),
     ("order.ridge", 1e-3, ORDER),
@@ -67,11 +75,11 @@ CHANGES = [
     ("recipes.pkd.accumulate", 2, DISTILLED),
     ("recipes.pkd.precision", "bfloat16", DISTILLED),
     ("recipes.pkd.validate_every", 2, DISTILLED),
-    ("arms.no-teacher.chain", "none@2", {"stage": 1, **NEW_ROWS}),
-    ("arms.progressive.chain", "swin@1+wide@2", {"stage": 1, **NEW_ROWS}),
-    ("arms.progressive.seeds", [0, 1], {"stage": 2, **NEW_ROWS}),
-    ("arms.direct.epochs", 3, {"stage": 1, **NEW_ROWS}),
-    ("seeds", [0, 1], {"stage": 4, **NEW_ROWS}),
+    ("arms.no-teacher.chain", "none@2", {"train_stage": 1, **NEW_ROWS}),
+    ("arms.progressive.chain", "swin@1+wide@2", {"train_stage": 1, **NEW_ROWS}),
+    ("arms.progressive.seeds", [0, 1], {"train_stage": 2, **NEW_ROWS}),
+    ("arms.direct.epochs", 3, {"train_stage": 1, **NEW_ROWS}),
+    ("seeds", [0, 1], {"train_stage": 4, **NEW_ROWS}),
     ("compute.threads", 2, NOTHING),
     ("compute.workers", 2, NOTHING),
     ("compute.mem_mb", 8000, NOTHING),

@@ -11,17 +11,19 @@ import pytest
 import torch
 from conftest import PROJECT, RECIPE, build, progressive_stage, spec, weights
 
-from mtpd import detectors, history, training
 from mtpd.data import shapes
-from mtpd.inherit import inherit
+from mtpd.detectors import checkpoints, configs
+from mtpd.detectors.inherit import inherit
+from mtpd.distill.distiller import Distiller
+from mtpd.evaluation import evaluate
+from mtpd.training import history
+from mtpd.training.stage import train
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(dataset, teacher, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    training.train(
-        progressive_stage(dataset, teacher), folder / "out", folder / "work", str(folder / "progress")
-    )
+    train(progressive_stage(dataset, teacher), folder / "out", folder / "work", str(folder / "progress"))
     return folder
 
 
@@ -35,7 +37,7 @@ def test_a_stage_writes_the_student_alone(uninterrupted):
         "inherited.json",
         "history.csv",
     }
-    meta = detectors.read_checkpoint(uninterrupted / "out/student.pth")["meta"]
+    meta = checkpoints.read_checkpoint(uninterrupted / "out/student.pth")["meta"]
     assert meta["dataset_meta"]["classes"] == shapes.CLASSES
     assert "RetinaNet" in meta["cfg"]
 
@@ -56,10 +58,10 @@ def test_progress_tells_epochs_and_time_left(uninterrupted):
 
 
 def test_a_stage_that_lost_only_its_results_trains_no_more(dataset, teacher, uninterrupted, tmp_path):
-    training.train(
+    train(
         progressive_stage(dataset, teacher), tmp_path / "out", uninterrupted / "work", str(tmp_path / "said")
     )
-    assert "goes on after epoch 3 of 3" in (tmp_path / "said").read_text()
+    assert "resuming after epoch 3 of 3" in (tmp_path / "said").read_text()
     expected = json.loads((uninterrupted / "out/predictions.json").read_text())
     assert json.loads((tmp_path / "out/predictions.json").read_text()) == expected
     assert (tmp_path / "out/history.csv").read_text() == (uninterrupted / "out/history.csv").read_text()
@@ -69,7 +71,7 @@ def test_a_later_stage_starts_from_the_student_before(dataset, teacher, uninterr
     parent = str(uninterrupted / "out/student.pth")
     still = {**RECIPE, "optimizer": {"type": "SGD", "lr": 0.0}, "schedule": {"kind": "one-cycle"}}
     later = progressive_stage(dataset, teacher, parent=parent, recipe=still, epochs=1)
-    training.train(later, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
+    train(later, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
     before, after = weights(uninterrupted), weights(tmp_path)
     for name in (name for name in before if not name.endswith(("running_mean", "running_var", "tracked"))):
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
@@ -79,15 +81,15 @@ def test_a_later_stage_starts_from_the_student_before(dataset, teacher, uninterr
 def test_mixed_precision_trains_float32_weights(precision, dataset, teacher, tmp_path):
     stage = progressive_stage(dataset, teacher, precision=precision, epochs=1)
     used = set()
-    original = training.Distiller.forward
+    original = Distiller.forward
 
     def spy(self, *args, **kwargs):
         used.add(torch.is_autocast_enabled("cpu"))
         return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.Distiller, "forward", spy)
-        training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+        patch.setattr(Distiller, "forward", spy)
+        train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
     assert (precision == "bfloat16") in used
     found = weights(tmp_path)
     assert {tensor.dtype for tensor in found.values()} == {torch.float32, torch.int64}
@@ -101,7 +103,7 @@ def test_accumulated_batches_make_one_step(accumulate, steps, dataset, teacher, 
     with mock.patch.object(
         torch.optim.AdamW, "step", autospec=True, side_effect=torch.optim.AdamW.step
     ) as step:
-        training.train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+        train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
     assert step.call_count == steps
 
 
@@ -118,7 +120,7 @@ def test_accumulated_batches_make_one_step(accumulate, steps, dataset, teacher, 
 def test_state_is_kept_apart_by_all_that_changes_the_result(changes, dataset, teacher):
     def mark(one):
         classes = shapes.CLASSES
-        return one.fingerprint(detectors.load_config(one.student["config"], {}, classes))
+        return one.fingerprint(configs.load_config(one.student["config"], {}, classes))
 
     assert mark(progressive_stage(dataset, teacher)) == mark(progressive_stage(dataset, teacher))
     assert mark(progressive_stage(dataset, teacher, **changes)) != mark(progressive_stage(dataset, teacher))
@@ -139,7 +141,7 @@ def test_a_mask_rcnn_is_scored_on_boxes_and_masks(dataset, tmp_path):
     one = progressive_stage(
         dataset, None, student={**student, "overrides": low}, teachers=(), teacher_weights=(), epochs=1
     )
-    training.train(one, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
+    train(one, tmp_path / "out", tmp_path / "work", str(tmp_path / "progress"))
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     rows = json.loads((tmp_path / "out/predictions.json").read_text())
     assert {"bbox", "segm"} <= set(metrics)
@@ -148,20 +150,20 @@ def test_a_mask_rcnn_is_scored_on_boxes_and_masks(dataset, tmp_path):
 
 
 def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
-    """What it finds counts by name, and its class layers are not inherited."""
+    """Its detections count by class name, and its class layers are not inherited."""
     classes = ("ring", "zebra", "disc")
-    config = detectors.load_config(spec("swin_w32")["config"], {}, classes)
+    config = configs.load_config(spec("swin_w32")["config"], {}, classes)
     torch.manual_seed(0)
-    other = detectors.build(config)
+    other = configs.build(config)
     other.init_weights()
-    detectors.save_student(tmp_path / "other.pth", other, config, classes, {})
-    loaded = detectors.load(spec("swin_w32"), tmp_path / "other.pth", shapes.CLASSES)
+    checkpoints.save_student(tmp_path / "other.pth", other, config, classes, {})
+    loaded = checkpoints.load(spec("swin_w32"), tmp_path / "other.pth", shapes.CLASSES)
     assert loaded.dataset_meta["classes"] == classes
     low = {**spec("swin_w32"), "overrides": {"model.test_cfg.score_thr": 0.0}}
-    _, found = training.evaluate(dataset, low, str(tmp_path / "other.pth"), tmp_path / "work")
+    _, found = evaluate.evaluate(dataset, low, str(tmp_path / "other.pth"), tmp_path / "work")
     names = {i: name for i, name in enumerate(shapes.CLASSES, 1)}
     assert {names[row["category_id"]] for row in found} == {"ring", "disc"}
-    training.train(
+    train(
         progressive_stage(dataset, str(tmp_path / "other.pth"), epochs=1),
         tmp_path / "out",
         tmp_path / "work",
@@ -175,7 +177,7 @@ def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("distilled", "warned"), [(0.0, False), (0.5, False), (9.0, False), (11.0, True), (0.009, True)]
 )
-def test_a_loss_that_drowns_the_other_is_told(distilled, warned):
+def test_losses_of_very_different_size_are_reported(distilled, warned):
     means = {"loss": 1.0 + distilled, "loss_cls": 1.0, "distill_loss_mgd": distilled}
     assert bool(history.imbalance(means)) == warned
 
@@ -196,10 +198,12 @@ def run_processes(stage, folder, *more):
         key: getattr(stage, key) for key in ("dataset", "student", "teachers", "recipe", "epochs", "seed")
     }
     command = ["torchrun", "--standalone", "--nproc-per-node", "2", PROJECT / "workflow/scripts/stage.py"]
-    command += ["--spec", json.dumps(fields), "--teachers", *stage.teacher_weights]
-    command += ["--out", folder / "out", "--work", folder / "work", "--progress", folder / "said", *more]
+    (folder / "spec.json").write_text(json.dumps(fields))
+    command += ["--spec", "spec.json", "--teachers", *stage.teacher_weights]
+    command += ["--student", "out/student.pth", "--progress", folder / "said", *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -218,6 +222,6 @@ def test_processes_under_torchrun_train_one_student(dataset, teacher, tmp_path):
     metrics = (tmp_path / "out/metrics.json").read_bytes()
     shutil.rmtree(tmp_path / "out")
     run_processes(stage, tmp_path)
-    assert "goes on after epoch 2 of 2" in (tmp_path / "said").read_text()
+    assert "resuming after epoch 2 of 2" in (tmp_path / "said").read_text()
     assert all(torch.equal(first[name], tensor) for name, tensor in weights(tmp_path).items())
     assert (tmp_path / "out/metrics.json").read_bytes() == metrics

@@ -97,18 +97,18 @@ def test_a_finished_experiment_has_nothing_to_do(finished):
 
 def test_another_seed_plans_its_own_stages_only(finished):
     path = changed(finished, "seeds", lambda e: e.update(seeds=[0, 1]))
-    assert planned(finished, path) == {"stage": 4, "rows": 1, "table": 1, "plot_stages": 1}
+    assert planned(finished, path) == {"train_stage": 4, "list_rows": 1, "write_tables": 1, "plot_stages": 1}
 
 
 def test_another_arm_plans_only_what_no_other_arm_has_trained(finished):
     arm = {"recipe": "pkd", "chain": "swin@1+swin@1"}
     path = changed(finished, "arms", lambda e: e["arms"].update(repeated=arm))
-    assert planned(finished, path) == {"stage": 1, "rows": 1, "table": 1, "plot_stages": 1}
+    assert planned(finished, path) == {"train_stage": 1, "list_rows": 1, "write_tables": 1, "plot_stages": 1}
 
 
 def test_a_changed_recipe_replans_what_depends_on_it(finished):
     path = changed(finished, "recipe", lambda e: e["recipes"]["pkd"]["loss"]["options"].update(weight=5))
-    assert planned(finished, path) == {"stage": 3, "table": 1, "plot_stages": 1}
+    assert planned(finished, path) == {"train_stage": 3, "write_tables": 1, "plot_stages": 1}
 
 
 def test_more_compute_replans_nothing(finished):
@@ -165,7 +165,7 @@ def test_teachers_come_from_files_and_urls(finished, tmp_path):
     scores = [f"results/few-shapes/detectors/{name}/metrics.json" for name in (*given, "forged")]
     code, said = snakemake(tmp_path, "--keep-going", *scores, config=config)
     assert code != 0
-    assert "invalid hash value" in (tmp_path / "logs/few-shapes/detectors/forged/fetch.log").read_text()
+    assert "invalid hash value" in (tmp_path / "logs/few-shapes/detectors/forged/download.log").read_text()
     assert not (tmp_path / "results/few-shapes/detectors/forged/weights.pth").exists()
     for name, folder in given.items():
         found = json.loads((tmp_path / f"results/few-shapes/detectors/{name}/metrics.json").read_text())

@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong before the first job: data, detectors, pairs, recipes, disk."""
+"""Checks before the first job: data, detectors, pairs of student and teacher, recipes, disk space."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from mtpd import detectors, files, taps, training
-from mtpd.data import annotations, shapes
+from mtpd.data import coco, shapes
+from mtpd.detectors import checkpoints, configs, taps
+from mtpd.training import optimisation
 
-# A stage's folder: the student, and in work/ two checkpoints with up to two moments for every weight.
+# What a stage writes, in sizes of the student: itself, and two checkpoints with two moments for every weight.
 COPIES_A_STAGE = 1 + 2 * 3
 
 
 def problems(spec: dict) -> list[str]:
-    """All that is wrong, a line each: where, what was found, what to do.
+    """All problems, a line each: where, what was found, what to do.
 
     Args:
-        spec: ``dataset`` (as in ``training.Stage``, with ``generated`` and ``skip_bad_boxes``), ``detectors``
-            (as there, with ``file``, by name), ``recipes`` (by name), ``pairs`` (of student and teacher) and
-            ``stages`` (how many there are, by student).
+        spec: of ``mtpd.experiment.specs.checks``, with ``stages`` (how many are to come, by student).
     """
     found = check_dataset(spec["dataset"], spec["detectors"])
     if found:
@@ -33,7 +32,7 @@ def problems(spec: dict) -> list[str]:
     for name, detector in spec["detectors"].items():
         try:
             built[name] = _build(detector, classes)
-        except Exception as error:  # whatever a user's config does when it is run
+        except Exception as error:  # a user's config can raise anything
             found.append(f"detectors.{name}: {detector['config']}: {_first_line(error)}")
     found += [line for name, recipe in spec["recipes"].items() for line in check_recipe(name, recipe)]
     found += check_pairs(spec["pairs"], built, spec["detectors"])
@@ -41,7 +40,7 @@ def problems(spec: dict) -> list[str]:
 
 
 def classes_of(dataset: dict) -> tuple[str, ...]:
-    return shapes.CLASSES if dataset["generated"] else files.classes_of(dataset["train"]["annotations"])
+    return shapes.CLASSES if dataset["generated"] else coco.classes_of(dataset["train"]["annotations"])
 
 
 def check_dataset(dataset: dict, specs: dict[str, dict]) -> list[str]:
@@ -51,12 +50,10 @@ def check_dataset(dataset: dict, specs: dict[str, dict]) -> list[str]:
     found = [
         line
         for split in ("train", "val")
-        for line in annotations.problems(
-            **dataset[split], masks=masks, skip_bad_boxes=dataset["skip_bad_boxes"]
-        )
+        for line in coco.problems(**dataset[split], masks=masks, skip_bad_boxes=dataset["skip_bad_boxes"])
     ]
     if not found:
-        train, val = (files.classes_of(dataset[split]["annotations"]) for split in ("train", "val"))
+        train, val = (coco.classes_of(dataset[split]["annotations"]) for split in ("train", "val"))
         strange = sorted(set(val) - set(train))
         if strange:
             path = dataset["val"]["annotations"]
@@ -66,8 +63,8 @@ def check_dataset(dataset: dict, specs: dict[str, dict]) -> list[str]:
 
 def _has_masks(spec: dict) -> bool:
     try:
-        model = detectors.load_config(spec["config"], spec["overrides"], ("one",)).model
-    except Exception:  # reported where it is built
+        model = configs.load_config(spec["config"], spec["overrides"], ("one",)).model
+    except Exception:  # reported when the detector is built
         return False
     return "mask_head" in (model.get("roi_head") or {})
 
@@ -79,13 +76,15 @@ def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
         CheckpointError: the file does not fit, or none of its classes is the data's.
     """
     if not spec["file"]:
-        config = detectors.load_config(spec["config"], spec["overrides"], classes)
-        return detectors.build(detectors.without_pretraining(config))
-    detector = detectors.load(spec, spec["file"], classes)
+        config = configs.load_config(spec["config"], spec["overrides"], classes)
+        return configs.build(configs.without_pretraining(config))
+    detector = checkpoints.load(spec, spec["file"], classes)
     own = detector.dataset_meta["classes"]
     if not set(own) & set(classes):
         some = f"{', '.join(own[:3])}, ... against {', '.join(classes[:3])}, ..."
-        raise detectors.CheckpointError(f"{spec['file']}: none of its classes is the data set's: {some}")
+        raise checkpoints.CheckpointError(
+            f"{spec['file']}: none of its classes is a class of the data set: {some}"
+        )
     return detector
 
 
@@ -96,14 +95,14 @@ def check_recipe(name: str, recipe: dict) -> list[str]:
         hint = f"did you mean {near[0]!r}?" if near else "expected the name of a torch optimiser"
         return [f"recipes.{name}.optimizer.type: found {kind!r}; {hint}"]
     try:
-        build_optim_wrapper(model, training.optim_wrapper(recipe))
-    except Exception as error:  # a torch optimiser's own words on its arguments
+        build_optim_wrapper(model, optimisation.optim_wrapper(recipe))
+    except Exception as error:  # torch says what is wrong with the arguments
         return [f"recipes.{name}.optimizer: {_first_line(error)}"]
     return []
 
 
 def check_pairs(pairs: list[tuple[str, str]], built: dict[str, nn.Module], specs: dict) -> list[str]:
-    """Whether students can learn from their teachers: all have taps, and each pair a stride in common."""
+    """Whether each student can learn from its teachers: both have taps, and a stride in common."""
     wrong, found = [], {}
     for name in sorted({name for pair in pairs for name in pair} & set(built)):
         try:
@@ -120,7 +119,7 @@ def check_pairs(pairs: list[tuple[str, str]], built: dict[str, nn.Module], specs
 
 
 def check_disk(built: dict[str, nn.Module], stages: dict[str, int]) -> list[str]:
-    """Whether what the stages write fits on the disk of this folder, if all are still to come."""
+    """Whether there is room on this disk for all that the remaining stages write."""
     sizes = {name: 4 * sum(p.numel() for p in model.parameters()) for name, model in built.items()}
     needed = sum(COPIES_A_STAGE * sizes.get(student, 0) * count for student, count in stages.items())
     free = shutil.disk_usage(Path.cwd()).free
@@ -128,11 +127,11 @@ def check_disk(built: dict[str, nn.Module], stages: dict[str, int]) -> list[str]
         return []
     return [
         f"{Path.cwd()}: {sum(stages.values())} stages write up to {needed / 2**30:.1f} GiB, "
-        f"and {free / 2**30:.1f} GiB are free: make room, or run in another folder (snakemake -d)"
+        f"but only {free / 2**30:.1f} GiB are free: make room, or run in another folder (snakemake -d)"
     ]
 
 
 def _first_line(error: Exception) -> str:
-    if isinstance(error, detectors.CheckpointError):
+    if isinstance(error, checkpoints.CheckpointError):
         return str(error)
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""Small files: written whole or not at all, and told apart by their hash."""
+"""Small files: written atomically, and identified by their hash."""
 
 from __future__ import annotations
 
@@ -31,10 +31,5 @@ def sha256(path: str | Path) -> str:
 
 
 def fingerprint(content: Any) -> str:
-    """Twelve hex digits of the hash of anything JSON can hold."""
+    """Twelve hex digits of the hash of JSON content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def classes_of(annotations: str | Path) -> tuple[str, ...]:
-    """Class names of a COCO annotation file, in its order."""
-    return tuple(category["name"] for category in read_json(annotations)["categories"])

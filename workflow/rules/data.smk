@@ -1,11 +1,11 @@
-rule shapes:
+rule draw_shapes:
     output:
-        images=directory("results/{dataset}/data/{split}"),
-        annotations="results/{dataset}/data/{split}.json",
+        images=directory(f"{folders.DATA}/{{split}}"),
+        annotations=f"{folders.DATA}/{{split}}.json",
     log:
-        "logs/{dataset}/data/{split}.log",
+        f"{folders.logs(folders.DATA)}/{{split}}.log",
     benchmark:
-        "results/{dataset}/data/{split}.benchmark.tsv"
+        f"{folders.DATA}/{{split}}.benchmark.tsv"
     wildcard_constraints:
         split="train|val",
     conda:
@@ -14,9 +14,10 @@ rule shapes:
         mem_mb=1000,
         runtime=30,
     params:
+        script=script("shapes.py"),
         images=lambda w: getattr(experiment.dataset.generate, w.split),
         size=lambda w: experiment.dataset.generate.size,
         seed=lambda w: experiment.dataset.generate.seed,
     shell:
-        "python $SCRIPTS/shapes.py --split {wildcards.split} --images {params.images} --size {params.size}"
+        "{params.script} --split {wildcards.split} --images {params.images} --size {params.size}"
         " --seed {params.seed} --folder {output.images:q} --annotations {output.annotations:q} > {log:q} 2>&1"

@@ -1,16 +1,16 @@
-checkpoint order:
+checkpoint order_teachers:
     input:
         **annotations(),
-        configs=lambda w: config_files(order_members(w)),
-        weights=lambda w: [detector_file(name, "weights.pth") for name in order_members(w)],
-        metrics=lambda w: [detector_file(name, "metrics.json") for name in order_members(w)],
+        configs=lambda w: config_files(members(w)),
+        weights=lambda w: [layout.detector(name, "weights.pth") for name in members(w)],
+        metrics=lambda w: [layout.detector(name, "metrics.json") for name in members(w)],
     output:
-        order="results/{dataset}/order/{student}/{pool}/order.json",
-        costs="results/{dataset}/order/{student}/{pool}/cost.csv",
+        order=f"{folders.ORDER}/order.json",
+        costs=f"{folders.ORDER}/cost.csv",
     log:
-        "logs/{dataset}/order/{student}/{pool}/order.log",
+        f"{folders.logs(folders.ORDER)}/order.log",
     benchmark:
-        "results/{dataset}/order/{student}/{pool}/benchmark.tsv"
+        f"{folders.ORDER}/benchmark.tsv"
     conda:
         "../../envs/mtpd.yaml"
     threads: compute.threads
@@ -19,14 +19,11 @@ checkpoint order:
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
     params:
-        spec=lambda w: as_json(
-            {
-                "dataset": dataset_spec(),
-                "student": w.student,
-                "detectors": {name: tapped_spec(name) for name in order_members(w)},
-                "order": experiment.order.model_dump(),
-            }
+        script=script("order.py"),
+        spec=lambda w: spec_file(
+            layout.order(w.student, w.pool, ""), "order", specs.order(experiment, layout, w.student, w.pool)
         ),
     shell:
-        "OMP_NUM_THREADS={threads} python $SCRIPTS/order.py --spec {params.spec:q} --weights {input.weights:q}"
-        " --metrics {input.metrics:q} --costs {output.costs:q} --order {output.order:q} > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
+        " --weights {input.weights:q} --metrics {input.metrics:q} --costs {output.costs:q}"
+        " --order {output.order:q} > {log:q} 2>&1"

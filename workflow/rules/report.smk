@@ -1,30 +1,32 @@
-rule rows:
+rule list_rows:
     input:
-        lambda w: [finished_order(student, pool) for student, pool in ordered_pools()],
+        lambda w: [finished_order(student, pool) for student, pool in rows.ordered_pools(experiment)],
     output:
-        rows="results/{experiment}/rows.json",
+        rows=f"{folders.EXPERIMENT}/rows.json",
     log:
-        "logs/{experiment}/rows.log",
+        f"{folders.logs(folders.EXPERIMENT)}/list_rows.log",
     localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
     resources:
         mem_mb=100,
         runtime=5,
     params:
-        rows=lambda w: rows(experiment.arms),
-    run:
-        files.write_json(output.rows, params.rows)
+        rows=lambda w: spec_file(folders.EXPERIMENT.format(**w), "rows", table_rows()),
+    shell:
+        "cp {params.rows:q} {output.rows:q} > {log:q} 2>&1"
 
 
-rule complexity:
+rule measure_complexity:
     input:
         train=annotations()["train"],
-        configs=config_files(reported_detectors()),
+        configs=config_files(reported),
     output:
-        table="results/{experiment}/complexity.csv",
+        table=f"{folders.EXPERIMENT}/complexity.csv",
     log:
-        "logs/{experiment}/complexity.log",
+        f"{folders.logs(folders.EXPERIMENT)}/complexity.log",
     benchmark:
-        "results/{experiment}/complexity.benchmark.tsv"
+        f"{folders.EXPERIMENT}/complexity.benchmark.tsv"
     conda:
         "../../envs/mtpd.yaml"
     # More than there are, so that milliseconds are measured with the machine to itself.
@@ -35,28 +37,29 @@ rule complexity:
         gpu=min(compute.gpus, 1),
         cpus_per_task=compute.threads,
     params:
-        dataset=lambda w: as_json(dataset_spec()),
-        detectors=lambda w: as_json({name: detector_spec(name) for name in reported_detectors()}),
+        script=script("complexity.py"),
+        spec=lambda w: spec_file(
+            folders.EXPERIMENT.format(**w), "complexity", specs.complexity(experiment, layout)
+        ),
     shell:
-        "python $SCRIPTS/complexity.py --dataset {params.dataset:q}"
-        " --detectors {params.detectors:q} --out {output.table:q} > {log:q} 2>&1"
+        "{params.script} --spec {params.spec:q} --out {output.table:q} > {log:q} 2>&1"
 
 
-rule table:
+rule write_tables:
     input:
-        rows="results/{experiment}/rows.json",
-        complexity="results/{experiment}/complexity.csv",
-        detectors=[detector_file(name, "metrics.json") for name in reported_detectors()],
-        written=stage_results("metrics.json", written_arms()),
+        rows=f"{folders.EXPERIMENT}/rows.json",
+        complexity=f"{folders.EXPERIMENT}/complexity.csv",
+        detectors=reported_metrics,
+        written=stage_results("metrics.json", rows.written_arms(experiment)),
         stages=lambda w: stage_results("metrics.json"),
     output:
-        csv=report("results/{experiment}/tables/main.csv", caption="../report/table.rst", category="Tables"),
-        md="results/{experiment}/tables/main.md",
-        tex="results/{experiment}/tables/main.tex",
+        csv=report(f"{folders.TABLES}/main.csv", caption="../report/table.rst", category="Tables"),
+        md=f"{folders.TABLES}/main.md",
+        tex=f"{folders.TABLES}/main.tex",
     log:
-        "logs/{experiment}/table.log",
+        f"{folders.logs(folders.TABLES)}/tables.log",
     benchmark:
-        "results/{experiment}/tables/benchmark.tsv"
+        f"{folders.TABLES}/benchmark.tsv"
     localrule: True
     conda:
         "../../envs/mtpd.yaml"
@@ -64,33 +67,30 @@ rule table:
         mem_mb=1000,
         runtime=10,
     params:
-        detectors=reported_detectors(),
+        script=script("tables.py"),
+        detectors=reported,
     shell:
-        "python $SCRIPTS/table.py --rows {input.rows:q} --complexity {input.complexity:q}"
+        "{params.script} --rows {input.rows:q} --complexity {input.complexity:q}"
         " --detectors {params.detectors:q} --detector-metrics {input.detectors:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
 
 
 rule plot_stages:
     input:
-        rows="results/{experiment}/rows.json",
-        detectors=[detector_file(name, "metrics.json") for name in reported_detectors()],
+        rows=f"{folders.EXPERIMENT}/rows.json",
+        detectors=reported_metrics,
         stages=lambda w: stage_results("metrics.json") + stage_results("history.csv"),
     output:
-        epochs=report(
-            "results/{experiment}/plots/ap_over_epochs.svg", caption="../report/epochs.rst", category="Plots"
-        ),
-        epochs_png="results/{experiment}/plots/ap_over_epochs.png",
+        epochs=report(f"{folders.PLOTS}/ap_over_epochs.svg", caption="../report/epochs.rst", category="Plots"),
+        epochs_png=f"{folders.PLOTS}/ap_over_epochs.png",
         arms=report(
-            "results/{experiment}/plots/direct_vs_progressive.svg",
-            caption="../report/arms.rst",
-            category="Plots",
+            f"{folders.PLOTS}/direct_vs_progressive.svg", caption="../report/arms.rst", category="Plots"
         ),
-        arms_png="results/{experiment}/plots/direct_vs_progressive.png",
+        arms_png=f"{folders.PLOTS}/direct_vs_progressive.png",
     log:
-        "logs/{experiment}/plot_stages.log",
+        f"{folders.logs(folders.PLOTS)}/stages.log",
     benchmark:
-        "results/{experiment}/plots/stages.benchmark.tsv"
+        f"{folders.PLOTS}/stages.benchmark.tsv"
     localrule: True
     conda:
         "../../envs/mtpd.yaml"
@@ -98,34 +98,38 @@ rule plot_stages:
         mem_mb=1000,
         runtime=10,
     params:
-        detectors=reported_detectors(),
+        script=script("plot_stages.py"),
+        detectors=reported,
     shell:
-        "python $SCRIPTS/plot_stages.py --rows {input.rows:q} --detectors {params.detectors:q}"
-        " --detector-metrics {input.detectors:q} --title {wildcards.experiment:q} --epochs {output.epochs:q} {output.epochs_png:q}"
-        " --arms {output.arms:q} {output.arms_png:q} > {log:q} 2>&1"
+        "{params.script} --rows {input.rows:q} --title {wildcards.experiment:q}"
+        " --detectors {params.detectors:q} --detector-metrics {input.detectors:q}"
+        " --epochs {output.epochs:q} {output.epochs_png:q} --arms {output.arms:q} {output.arms_png:q}"
+        " > {log:q} 2>&1"
 
 
 rule plot_costs:
     input:
-        costs=lambda w: order_file(w.student, w.pool, "cost.csv"),
-        order=lambda w: order_file(w.student, w.pool, "order.json"),
+        costs=lambda w: layout.order(w.student, w.pool, "cost.csv"),
+        order=lambda w: layout.order(w.student, w.pool, "order.json"),
     output:
         svg=report(
-            "results/{experiment}/plots/adaptation_cost_{student}_{pool}.svg",
+            f"{folders.PLOTS}/adaptation_cost_{{student}}_{{pool}}.svg",
             caption="../report/costs.rst",
             category="Plots",
         ),
-        png="results/{experiment}/plots/adaptation_cost_{student}_{pool}.png",
+        png=f"{folders.PLOTS}/adaptation_cost_{{student}}_{{pool}}.png",
     log:
-        "logs/{experiment}/plot_costs_{student}_{pool}.log",
+        f"{folders.logs(folders.PLOTS)}/costs_{{student}}_{{pool}}.log",
     benchmark:
-        "results/{experiment}/plots/costs_{student}_{pool}.benchmark.tsv"
+        f"{folders.PLOTS}/costs_{{student}}_{{pool}}.benchmark.tsv"
     localrule: True
     conda:
         "../../envs/mtpd.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        script=script("plot_costs.py"),
     shell:
-        "python $SCRIPTS/plot_costs.py --costs {input.costs:q} --order {input.order:q}"
+        "{params.script} --costs {input.costs:q} --order {input.order:q}"
         " --out {output.svg:q} {output.png:q} > {log:q} 2>&1"

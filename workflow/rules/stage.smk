@@ -1,19 +1,19 @@
-rule stage:
+rule train_stage:
     input:
         **annotations(),
         configs=stage_configs,
         teachers=stage_teachers,
         parent=stage_parent,
     output:
-        student="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/student.pth",
-        metrics="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/metrics.json",
-        predictions="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/predictions.json",
-        inherited="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/inherited.json",
-        history="results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/history.csv",
+        student=f"{folders.STAGE}/student.pth",
+        metrics=f"{folders.STAGE}/metrics.json",
+        predictions=f"{folders.STAGE}/predictions.json",
+        inherited=f"{folders.STAGE}/inherited.json",
+        history=f"{folders.STAGE}/history.csv",
     log:
-        "logs/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/stage.log",
+        f"{folders.logs(folders.STAGE)}/stage.log",
     benchmark:
-        "results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}/benchmark.tsv"
+        f"{folders.STAGE}/benchmark.tsv"
     conda:
         "../../envs/mtpd.yaml"
     threads: compute.threads
@@ -21,13 +21,11 @@ rule stage:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
         gpu=compute.gpus,
-        loaders=loaders(),  # not in params: results do not depend on it
+        loaders=specs.loaders(compute),  # not in params: results do not depend on it
     params:
+        script=script("stage.py", compute.gpus),
         spec=stage_spec,
-        out=lambda w, output: str(Path(output.student).parent),
-        work=lambda w, output: str(Path("work", *Path(output.student).parent.parts[1:])),
     shell:
-        "exec 3>&2; OMP_NUM_THREADS={threads} $LAUNCH $SCRIPTS/stage.py --spec {params.spec:q}"
-        " --workers {resources.loaders} --teachers {input.teachers:q} --parent {input.parent:q} --out {params.out:q} --work {params.work:q}"
-        " --label {wildcards.student}/{wildcards.recipe}/{wildcards.chain}/seed{wildcards.seed}"
-        " --progress /proc/$$/fd/3 > {log:q} 2>&1"
+        "exec 3>&2; OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
+        " --teachers {input.teachers:q} --parent {input.parent:q} --student {output.student:q}"
+        " --workers {resources.loaders} --progress /proc/$$/fd/3 > {log:q} 2>&1"

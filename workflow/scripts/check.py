@@ -1,7 +1,6 @@
 """Look for everything that would make a job of the experiment fail, before any job runs."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -13,6 +12,6 @@ parser.add_argument("--passed", type=Path, required=True, help="written if nothi
 parser.add_argument("--wrong", type=Path, required=True, help="otherwise this, with what is wrong")
 args = parser.parse_args()
 
-found = checks.problems(json.loads(args.spec.read_text()))
+found = checks.problems(files.read_json(args.spec))
 files.write_text(args.wrong if found else args.passed, "\n".join(found))
 sys.exit(bool(found))

@@ -1,18 +1,20 @@
 """Parameters, multiply-adds and milliseconds per image of the experiment's detectors, side by side."""
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
 
-from mtpd import files, probe
+from mtpd import files
+from mtpd.detectors import complexity
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--dataset", type=json.loads, required=True)
-parser.add_argument("--detectors", type=json.loads, required=True)
+parser.add_argument(
+    "--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.complexity"
+)
 parser.add_argument("--out", type=Path, required=True)
 args = parser.parse_args()
 
 torch.set_num_threads(1)  # Snakemake tells MKL otherwise, by the rule's threads
-files.write_text(args.out, probe.complexities(args.dataset, args.detectors).to_csv())
+spec = files.read_json(args.spec)
+files.write_text(args.out, complexity.complexities(spec["dataset"], spec["detectors"]).to_csv())

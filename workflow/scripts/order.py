@@ -1,27 +1,29 @@
 """Measure adaptation costs within a pool and order its teachers by every policy."""
 
 import argparse
-import json
 from pathlib import Path
 
-from mtpd import adaptation, files, ordering, probe
+from mtpd import files
+from mtpd.adaptation import cost, probe
+from mtpd.experiment import orders
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--spec", type=json.loads, required=True, help="dataset, student, detectors and order")
+parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.order")
 parser.add_argument("--weights", nargs="+", required=True, help="checkpoints, in the order of the detectors")
 parser.add_argument("--metrics", nargs="+", required=True, help="metrics.json, in the order of the detectors")
 parser.add_argument("--costs", type=Path, required=True)
 parser.add_argument("--order", type=Path, required=True)
 args = parser.parse_args()
 
-spec, settings = args.spec, args.spec["order"]
+spec = files.read_json(args.spec)
+settings = spec["order"]
 costs = probe.adaptation_costs(spec["dataset"], spec["detectors"], args.weights, settings)
 files.write_text(args.costs, costs.to_csv(index=False))
 
 scores = [files.read_json(path)["bbox"]["AP"] for path in args.metrics]
 ap = dict(zip(spec["detectors"], scores, strict=True))
-means = adaptation.over_levels(costs)
-_, why = ordering.backward_greedy_selection(spec["student"], ap, means, settings["max_teachers"])
-orders = ordering.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
-files.write_json(args.order, {"student": spec["student"], "ap": ap, "orders": orders, "why": why})
+means = cost.over_levels(costs)
+_, why = orders.backward_greedy_selection(spec["student"], ap, means, settings["max_teachers"])
+by_policy = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
+files.write_json(args.order, {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why})
 print("\n".join(why))

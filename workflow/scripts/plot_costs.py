@@ -4,7 +4,9 @@ import argparse
 
 import pandas as pd
 
-from mtpd import adaptation, files, plots
+from mtpd import files
+from mtpd.adaptation import cost
+from mtpd.report import plots
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--costs", required=True)
@@ -13,7 +15,7 @@ parser.add_argument("--out", nargs="+", required=True)
 args = parser.parse_args()
 
 order = files.read_json(args.order)
-costs = adaptation.over_levels(pd.read_csv(args.costs))
+costs = cost.over_levels(pd.read_csv(args.costs))
 chosen = order["orders"]["bgs"][0]
 for path in args.out:
     plots.save(plots.adaptation_cost(costs, order["ap"], order["student"], chosen), path)

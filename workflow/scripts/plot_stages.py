@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mtpd import files, plots, tables
+from mtpd import files
+from mtpd.report import plots, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--rows", type=Path, required=True)

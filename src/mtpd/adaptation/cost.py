@@ -1,6 +1,6 @@
-"""Adaptation cost: how badly the neck features of one detector map linearly onto another's.
+"""Adaptation cost: the error of the best linear map from the neck features of one detector to another's.
 
-A reconstruction (docs/method.md): the paper names the cost, its formula here is ours.
+A reconstruction (docs/method.md): the paper names the cost; the formula is ours.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mtpd import taps
-from mtpd.distiller import rescaled
+from mtpd.data.pipelines import rescaled
+from mtpd.detectors import taps
 
 
 def measure(
@@ -30,14 +30,14 @@ def measure(
 
     Args:
         detectors: mmdet detectors by name, in eval mode, on one device.
-        modules: names of the modules to read, by detector; found where None.
-        scales: of the images that each sees, relative to those of the batches.
+        modules: names of the modules to read, by detector; None finds them.
+        scales: scale of the images that each detector sees, relative to the batches.
         batches: probe images, each a mmengine batch of one image (``inputs``).
-        half: how many of them the maps are fitted on; the rest is held out.
+        half: on how many of them the maps are fitted; the rest is held out.
         ridge: see ``cost``.
 
     Returns:
-        Columns source, target, stride (pixels), cost, positions (held out); one row a pair and level.
+        Columns source, target, stride (pixels), cost, positions (held out); one row per pair and level.
     """
     found = {name: taps.find_taps(detector, modules[name]) for name, detector in detectors.items()}
     moments: dict[tuple, Moments] = defaultdict(Moments)
@@ -71,14 +71,14 @@ def _features(
 
 @dataclass
 class Moments:
-    """Sums over positions that least squares needs, in float64, source (Cs) and target (Ct) side by side."""
+    """Sums over positions for least squares, in float64: source (Cs) and target (Ct) channels together."""
 
     count: int = 0
     total: Tensor = field(default_factory=lambda: torch.zeros(()))
     products: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def add(self, source: Tensor, target: Tensor) -> None:
-        """Take in a batch: N x Cs x Hs x Ws and N x Ct x Ht x Wt; the source goes onto the target's grid."""
+        """Add a batch: N x Cs x Hs x Ws and N x Ct x Ht x Wt; the source is resized to the target's grid."""
         if source.shape[2:] != target.shape[2:]:
             source = interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
         both = torch.cat([source, target], 1).transpose(0, 1).flatten(1).double()
@@ -95,8 +95,8 @@ class Moments:
 def cost(fit: Moments, held_out: Moments, source_channels: int, ridge: float) -> float:
     """``1 - R^2``, on held-out positions, of the best 1x1 convolution from source to target.
 
-    Every channel is standardised over both halves; channels that never change are left out. R^2 is the
-    share of the target's variance explained, all channels together.
+    Every channel is standardised over both halves; constant channels are left out. R^2 is the explained
+    fraction of the target's variance, over all channels together.
 
     Args:
         fit: moments of the half that the convolution is fitted on.
@@ -113,7 +113,7 @@ def cost(fit: Moments, held_out: Moments, source_channels: int, ridge: float) ->
     source[source_channels:] = False
     target = alive & ~source
     unit = torch.outer(scale, scale).clamp(min=torch.finfo(torch.float64).tiny)
-    # The bias is a source channel that is always 1: the mean of the fitted half need not be the whole's.
+    # The bias is a source channel that is always 1: the mean of the fitted half can differ from the whole's.
     fit_mean, held_mean = ((m.total / m.count - mean) / scale for m in (fit, held_out))
     a, b = _with_bias(fit.centred(mean) / unit, fit_mean, source, target)
     penalty = ridge * torch.eye(len(a), dtype=a.dtype)

@@ -1,4 +1,4 @@
-"""What can be wrong with a COCO annotation file and its images, found before anything trains on them."""
+"""COCO annotation files: their classes, and what can be wrong with them and their images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+
+from mtpd import files
 
 NUMBER = (int, float)
 KEYS = {
@@ -23,17 +25,22 @@ KEYS = {
         "iscrowd": int,
     },
 }
-TOLD = 3  # of each kind of problem; the rest is counted
+NAMED = 3  # examples of each kind of problem; the rest is counted
+
+
+def classes_of(annotations: str | Path) -> tuple[str, ...]:
+    """Class names of a COCO annotation file, in its order."""
+    return tuple(category["name"] for category in files.read_json(annotations)["categories"])
 
 
 def problems(annotations: str, images: str, masks: bool, skip_bad_boxes: bool) -> list[str]:
-    """What is wrong with one split, a line for each kind of problem.
+    """What is wrong with one split: a line for each kind of problem.
 
     Args:
         annotations: COCO annotation file.
         images: folder of its images.
         masks: whether every object needs a segmentation.
-        skip_bad_boxes: whether boxes that are empty or outside their image are let pass.
+        skip_bad_boxes: whether boxes that are empty or outside their image are accepted.
     """
     try:
         coco = json.loads(Path(annotations).read_text())
@@ -52,12 +59,12 @@ def problems(annotations: str, images: str, masks: bool, skip_bad_boxes: bool) -
 
 
 def _by_kind(found: list[tuple[str, str]]) -> list[str]:
-    """(what, which) as lines: the first few of each kind, and how many there are."""
+    """(what, which) as lines: the first few of each kind, and how many more there are."""
     kinds: dict[str, list[str]] = {}
     for what, which in found:
         kinds.setdefault(what, []).append(which)
     return [
-        f"{what}: {', '.join(which[:TOLD])}" + f" and {len(which) - TOLD} more" * (len(which) > TOLD)
+        f"{what}: {', '.join(which[:NAMED])}" + f" and {len(which) - NAMED} more" * (len(which) > NAMED)
         for what, which in kinds.items()
     ]
 
@@ -76,7 +83,7 @@ def _malformed(coco) -> Iterator[tuple[str, str]]:
                 yield f"{key} without {', '.join(absent)}", f"number {number}"
             for k, kind in needed.items():
                 if k in own and not isinstance(own[k], kind):
-                    yield f"{key}' {k} of another type than COCO's", f"number {number} ({own[k]!r})"
+                    yield f"{key}: values of {k} have the wrong type", f"number {number} ({own[k]!r})"
     if coco.get("images") == []:
         yield "expected images, found", "an empty split"
     if coco.get("categories") == []:
@@ -85,12 +92,12 @@ def _malformed(coco) -> Iterator[tuple[str, str]]:
 
 def _wrong_ids(coco: dict) -> Iterator[tuple[str, str]]:
     for key, least in (("images", 0), ("categories", 0), ("annotations", 1)):
-        # pycocotools takes annotation 0 for "no match".
+        # pycocotools reads annotation id 0 as "no match".
         ids = Counter(item["id"] for item in coco[key])
         yield from ((f"ids of {key} must be {least} or more, found", str(i)) for i in ids if i < least)
-        yield from ((f"ids of {key} that stand twice", str(i)) for i, count in ids.items() if count > 1)
+        yield from ((f"{key}: duplicate ids", str(i)) for i, count in ids.items() if count > 1)
     names = Counter(category["name"] for category in coco["categories"])
-    yield from (("categories that stand twice", name) for name, count in names.items() if count > 1)
+    yield from (("categories: duplicate names", name) for name, count in names.items() if count > 1)
 
 
 def _wrong_objects(coco: dict, masks: bool, skip_bad_boxes: bool) -> Iterator[tuple[str, str]]:
@@ -99,7 +106,7 @@ def _wrong_objects(coco: dict, masks: bool, skip_bad_boxes: bool) -> Iterator[tu
     for item in coco["annotations"]:
         which = f"annotation {item['id']}"
         if item["image_id"] not in sizes:
-            yield "objects of images that are not listed", f"{which} (image {item['image_id']})"
+            yield "objects in images that are not listed", f"{which} (image {item['image_id']})"
             continue
         if item["category_id"] not in categories:
             yield "objects of unknown categories", f"{which} (category {item['category_id']})"
@@ -139,5 +146,5 @@ def _wrong_images(coco: dict, folder: str) -> Iterator[tuple[str, str]]:
             yield "images that cannot be read", str(path)
         else:
             if size != (image["width"], image["height"]):
-                said = f"{image['width']}x{image['height']}"
-                yield "images of another size than said", f"{path} ({size[0]}x{size[1]}, not {said})"
+                listed = f"{image['width']}x{image['height']}"
+                yield "image size differs from the annotation", f"{path} ({size[0]}x{size[1]}, not {listed})"

@@ -1,8 +1,7 @@
 """The embedded data set: textured shapes on cluttered backgrounds, in COCO format.
 
-The same seed gives the same bytes. Shapes overlap (a hidden one is dropped, a partly hidden one keeps its
-whole outline, as COCO's amodal-looking polygons often do), range from a few pixels to half the image, stand
-now and then in crowd regions, and some images hold none.
+The same seed gives the same bytes. Shapes range from a few pixels to half the image. They overlap: a hidden
+shape is dropped, a partly hidden one keeps its whole outline. Some images have a crowd, some are empty.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ import numpy as np
 from pycocotools import mask as rle
 
 CLASSES = ("disc", "square", "triangle", "star", "cross", "ring")
-HUE_SPREAD = 0.13  # standard deviation of an object's hue around its class's, in turns: a hint, not a label
+# Standard deviation of an object's hue around that of its class, in turns: colour alone is not the class.
+HUE_SPREAD = 0.13
 EMPTY_SHARE = 0.04
 CROWD_SHARE = 0.06
 VISIBLE_SHARE = 0.3
@@ -86,7 +86,7 @@ def _draw_object(rng: np.random.Generator, canvas: np.ndarray) -> dict:
 
 
 def _draw_crowd(rng: np.random.Generator, canvas: np.ndarray) -> dict:
-    """A heap of small shapes of one class, annotated as one crowd region (uncompressed RLE)."""
+    """Many small shapes of one class, annotated as one crowd region (uncompressed RLE)."""
     size = canvas.shape[0]
     category = int(rng.integers(len(CLASSES)))
     middle = rng.uniform(0.3 * size, 0.7 * size, 2)
@@ -136,7 +136,7 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, ca
 
 
 def _polygon(outline: np.ndarray, size: int) -> list[float]:
-    """The outline as COCO writes it, cut off at the image's border."""
+    """The outline in COCO's form, clipped at the image border."""
     return [round(float(v), 2) for v in np.clip(outline, 0, size).ravel()]
 
 
@@ -146,14 +146,14 @@ def _mask(outline: np.ndarray, size: int) -> np.ndarray:
 
 
 def _colour(rng: np.random.Generator, category: int) -> np.ndarray:
-    """A BGR colour, (3,) int16, whose hue leans towards the class's."""
+    """A BGR colour, (3,) int16, with a hue near that of the class."""
     hue = (category / len(CLASSES) + rng.normal(0, HUE_SPREAD)) % 1
     hsv = np.array([[[hue * 180, rng.integers(90, 256), rng.integers(90, 256)]]], np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.int16)
 
 
 def _drop_hidden(objects: list[dict]) -> list[dict]:
-    """Keep what later shapes leave visible, as COCO annotations."""
+    """The objects that later shapes do not hide, as COCO annotations."""
     kept: list[dict] = []
     covered = np.zeros_like(objects[0]["mask"])
     for item in reversed(objects):

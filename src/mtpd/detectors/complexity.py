@@ -1,14 +1,19 @@
-"""What a detector costs to run: parameters, multiply-adds, milliseconds."""
+"""What it costs to run a detector: parameters, multiply-adds, milliseconds."""
 
 from __future__ import annotations
 
 import statistics
 import time
 
+import pandas as pd
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from mtpd.data import coco, pipelines
+from mtpd.detectors import configs
 
 WARM_UP = 3
 MIN_RUNS, MIN_SECONDS = 10, 2.0
@@ -18,7 +23,7 @@ MIN_RUNS, MIN_SECONDS = 10, 2.0
 def complexity(detector: nn.Module, image: Tensor) -> dict[str, float]:
     """Cost of backbone, neck and heads on one image, without the post-processing after the last head.
 
-    Of a two-stage detector, that includes its proposals: the second stage works on them.
+    For a two-stage detector this includes the proposals, because the second stage needs them.
 
     Args:
         detector: an mmdet detector, in eval mode.
@@ -51,3 +56,16 @@ def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSampl
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)
+
+
+def complexities(dataset: dict, specs: dict[str, dict]) -> pd.DataFrame:
+    """Complexity of each detector, by name (index), on an image of the size that it sees."""
+    classes = coco.classes_of(dataset["train"]["annotations"])
+    found = {}
+    for name, spec in specs.items():
+        config = configs.load_config(spec["config"], spec["overrides"], classes)
+        detector = configs.build(configs.without_pretraining(config)).to(get_device()).eval()
+        width, height = pipelines.at_scale(dataset, spec)["scale"]
+        image = torch.zeros(1, 3, height, width, device=get_device())
+        found[name] = complexity(detector, image)
+    return pd.DataFrame.from_dict(found, orient="index").rename_axis("detector")

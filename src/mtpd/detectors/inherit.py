@@ -1,4 +1,4 @@
-"""The inheriting strategy: stage 1 starts from the teacher's neck and heads, where they fit."""
+"""The inheriting strategy: stage 1 starts from the teacher's neck and heads where they fit."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 from torch import Tensor, nn
 
-# Of a cascade's three stages of heads, the first stands where a two-stage detector has its only one.
+# A cascade has several heads, numbered; number 0 becomes the only head of a two-stage student.
 CASCADE_HEAD = re.compile(r"^roi_head\.(bbox_head|mask_head)\.(\d+)\.")
 
 
 class InheritError(ValueError):
-    """Inheriting was asked for, and nothing of the teacher fits the student."""
+    """No tensor of the teacher fits the student."""
 
 
 def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] = frozenset()) -> dict:
     """Copy every teacher weight outside the backbone into the student, where names and shapes agree.
 
-    A cascade's first heads are taken for those of a two-stage student; its class-agnostic box regression
-    (4 rows) is repeated for every class of the student's, as mmdet orders them (class by class).
+    The first heads of a cascade become those of a two-stage student; a class-agnostic box regression (4 rows)
+    is repeated for every class of the student, in mmdet's order (class by class).
 
     Args:
         student: changed in place.
@@ -26,11 +26,11 @@ def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] 
         per_class: names not to copy, because teacher and student do not have the same classes.
 
     Returns:
-        Names of the student's tensors by what became of them: ``inherited``, ``tiled``, ``skipped`` (another
-        shape), ``other_classes``; and ``absent``, the teacher's that the student does not have.
+        Names of the student's tensors by what was done with them: ``inherited``, ``tiled``, ``skipped``
+        (different shape), ``other_classes``; and ``absent``, tensors that only the teacher has.
 
     Raises:
-        InheritError: nothing fits.
+        InheritError: no tensor fits.
     """
     own = student.state_dict()
     report: dict[str, list[str]] = {
@@ -45,13 +45,22 @@ def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] 
         if fate in ("inherited", "tiled"):
             taken[name] = weight
     if not taken:
-        raise InheritError(f"nothing to inherit: {report}; set the recipe's 'inherit' to false")
+        raise InheritError(f"nothing to inherit: {_counts(report)}; set inherit: false in the recipe")
     student.load_state_dict(taken, strict=False)
     return report
 
 
+def _counts(report: dict[str, list[str]]) -> str:
+    """How many tensors met each fate, with the first three names."""
+    return "; ".join(
+        f"{len(names)} {fate} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+        for fate, names in report.items()
+        if names
+    )
+
+
 def _for_student(teacher: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The teacher's weights outside the backbone, under the names that the student has for them."""
+    """The teacher's weights outside the backbone, with the names that they have in the student."""
     cascaded = any(map(CASCADE_HEAD.match, teacher)) and not any(map(CASCADE_HEAD.match, own))
     renamed = {}
     for name, weight in teacher.items():
@@ -59,7 +68,7 @@ def _for_student(teacher: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str
             continue
         head = CASCADE_HEAD.match(name)
         if head and cascaded:
-            # Later stages keep their number, which no name of the student has.
+            # Heads 1 and 2 keep their number, so they match no name of the student.
             name = CASCADE_HEAD.sub(r"roi_head.\1.", name) if head[2] == "0" else name
         renamed[name] = weight
     return renamed

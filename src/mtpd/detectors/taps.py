@@ -1,4 +1,4 @@
-"""Where a detector's features are read: one tap a level, with its stride and channels."""
+"""Taps: the places where the features of a detector are read, one per level, with stride and channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBE_SIZE = 256
 
 @dataclass(frozen=True)
 class Tap:
-    """A level of features: the module that puts it out (or the neck and which of its outputs)."""
+    """One level of features: the module whose output it is, and which of its outputs if there are several."""
 
     module: str
     index: int | None
@@ -26,12 +26,12 @@ def find_taps(detector: nn.Module, modules: list[str] | None = None) -> list[Tap
     """Find the taps of a detector, finest level first.
 
     With an FPN, they are the outputs of ``neck.fpn_convs.{i}.conv``, as in the paper (a max-pooled P6 has no
-    convolution and no tap); with any other neck, its outputs: necks that build on FPN, like DetectoRS's, go
-    on working on what its convolutions give. Strides are found by a forward pass.
+    convolution, so no tap). With any other neck, they are its outputs: necks derived from FPN, like
+    DetectoRS's, process the outputs of these convolutions further. Strides are found by a forward pass.
 
     Args:
         detector: an mmdet detector.
-        modules: names of the modules to read instead.
+        modules: names of modules to read instead.
 
     Raises:
         ValueError: there is no neck, or no module of that name.
@@ -64,7 +64,7 @@ def _measure(detector: nn.Module, modules: list[str]) -> list[Tap]:
 
 @contextmanager
 def recorded(detector: nn.Module, modules):
-    """Within the block, the outputs of the named modules' last call, by name."""
+    """Inside the block: the output of the last call of each named module, by name."""
     outputs: dict[str, Tensor] = {}
 
     def keep(name):
@@ -86,10 +86,10 @@ def read(outputs: dict[str, Tensor], taps: list[Tap]) -> list[Tensor]:
 
 
 def pair_by_stride(student: list[Tap], teacher: list[Tap]) -> list[tuple[Tap, Tap]]:
-    """The levels that both have.
+    """The levels that both have, paired.
 
     Raises:
-        ValueError: they have none in common.
+        ValueError: they have no stride in common.
     """
     by_stride = {tap.stride: tap for tap in teacher}
     pairs = [(tap, by_stride[tap.stride]) for tap in student if tap.stride in by_stride]

@@ -1,4 +1,4 @@
-"""The distiller: any mmdet detector with a neck, learning from frozen teachers."""
+"""The distiller: an mmdet detector that learns from frozen teachers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from mtpd import detectors, taps
-from mtpd.losses import LOSSES
+from mtpd.data.pipelines import rescaled
+from mtpd.detectors import configs, taps
+from mtpd.distill.losses import LOSSES
 
 
 class TeacherLink(nn.Module):
-    """What is trained between the student and one teacher: adaptors and the loss's own parts."""
+    """What is trained between the student and one teacher: adaptors, and the learnt parts of the loss."""
 
     def __init__(self, pairs: list[tuple[taps.Tap, taps.Tap]], loss: str, options: dict[str, float]):
         super().__init__()
@@ -42,20 +43,20 @@ def _on_grid(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _relative(boxes, shape) -> Tensor:
-    """Boxes (x1, y1, x2, y2) in pixels as shares of the batch's width and height, padding included."""
+    """Boxes (x1, y1, x2, y2) from pixels to fractions of the batch's width and height, padding included."""
     pixels = boxes if isinstance(boxes, Tensor) else boxes.tensor
     return pixels / pixels.new_tensor([shape[3], shape[2], shape[3], shape[2]])
 
 
 class Preprocessor(nn.Module):
-    """The student's preprocessing, and beside it each teacher's own normalisation of the same images."""
+    """The student's preprocessing, and each teacher's own normalisation of the same images."""
 
     def __init__(self, student: nn.Module, teachers: list[nn.Module], scales: list[float]):
         super().__init__()
         self.student = student.data_preprocessor
         self.teachers = nn.ModuleList(copy.deepcopy(teacher.data_preprocessor) for teacher in teachers)
         self.scales = scales
-        for own in self.teachers:  # all see one canvas, so that grids differ by their strides alone
+        for own in self.teachers:  # the same padding for all, so that grids differ only by their strides
             own.pad_size_divisor = self.student.pad_size_divisor
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -68,26 +69,19 @@ class Preprocessor(nn.Module):
         return {**self.student(data, training), "teacher_inputs": for_teachers}
 
 
-def rescaled(images: Tensor, scale: float) -> Tensor:
-    """Images (N x 3 x H x W) at another scale; as they are at 1."""
-    if scale == 1:
-        return images
-    return interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
-
-
 class Distiller(BaseModel):
-    """Student, frozen teachers, and what links them; the loss is the student's plus the links' mean.
+    """Student, frozen teachers and their links; the loss is the student's plus the mean of the links'.
 
-    The teachers stand outside the module tree: they are never trained, saved, wrapped, or put in train mode.
+    The teachers are not submodules: they are never trained, saved, wrapped by DDP, or put in train mode.
 
     Args:
         student: an mmdet detector.
         teachers: mmdet detectors with their weights; moved to ``device``.
         loss: key of ``LOSSES``.
-        options: the loss's keyword arguments.
-        modules: names of the modules to read, of the student and of each teacher; found where None.
-        scales: of the images that each teacher sees, the student's being 1.
-        device: where the teachers go (the runner moves the student).
+        options: keyword arguments of the loss.
+        modules: names of the modules to read, for the student and each teacher; None finds them.
+        scales: scale of the images that each teacher sees, relative to the student's.
+        device: of the teachers (the runner moves the student).
     """
 
     def __init__(
@@ -115,7 +109,7 @@ class Distiller(BaseModel):
         pairs = taps.pair_by_stride(found, theirs)
         strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
         print_log("distils at strides {}; the student has {}, the teacher {}".format(*strides), "current")
-        defaults = LOSSES[loss].defaults(detectors.kind(self.student), detectors.kind(teacher))
+        defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
         return TeacherLink(pairs, loss, {**defaults, **options})
 
     def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):
@@ -135,7 +129,7 @@ class Distiller(BaseModel):
 
     @staticmethod
     def _teacher_features(link: TeacherLink, teacher: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        # no_grad, not inference_mode: the loss saves these features for the student's backward pass.
+        # no_grad, not inference_mode: the backward pass of the student needs these features.
         with torch.no_grad(), taps.recorded(teacher, {tap.module for tap in link.teacher_taps}) as features:
             teacher.extract_feat(images)
         return features

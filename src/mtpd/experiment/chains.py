@@ -1,7 +1,7 @@
 """Chains: the stages a student has gone through, written as one path component.
 
-``r101@12+x101@12`` is a stage of 12 epochs under r101 and then one under x101; ``none@24`` has no teacher;
-``r101~x101@24`` has both teachers at once. This module alone parses and writes them.
+``r101@12+x101@12`` is a stage of 12 epochs with teacher r101, then one with x101; ``none@24`` has no teacher;
+``r101~x101@24`` has both teachers at once. Only this module parses and writes chains.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NO_TEACHER = "none"
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a chain: the teachers at work (none, one, or several at once) and its epochs."""
+    """One stage: its teachers (none, one, or several at once) and its epochs."""
 
     teachers: tuple[str, ...]
     epochs: int
@@ -28,7 +28,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Chain:
-    """The stages from the start, in order."""
+    """The stages from the first one on, in order."""
 
     stages: tuple[Stage, ...]
 
@@ -62,7 +62,7 @@ def parse(text: str) -> Chain:
     """Read a chain.
 
     Raises:
-        ValueError: the text is not a chain, or ``none`` stands beside a teacher.
+        ValueError: the text is not a chain, or ``none`` is combined with a teacher.
     """
     if not re.fullmatch(CHAIN, text):
         raise ValueError(
@@ -77,12 +77,12 @@ def _parse_stage(text: str) -> Stage:
     if teachers == (NO_TEACHER,):
         teachers = ()
     if NO_TEACHER in teachers or len(set(teachers)) < len(teachers):
-        raise ValueError(f"{text!r} names 'none' beside a teacher, or one teacher twice")
+        raise ValueError(f"{text!r} combines 'none' with a teacher, or names one teacher twice")
     return Stage(teachers, int(epochs))
 
 
 def split_evenly(teachers: list[str], epochs: int) -> Chain:
-    """One stage a teacher, ``epochs`` shared among them as evenly as they go (later stages get the rest).
+    """One stage per teacher, ``epochs`` divided evenly (later stages get the remainder).
 
     Raises:
         ValueError: fewer epochs than stages.

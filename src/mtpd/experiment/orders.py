@@ -1,6 +1,6 @@
-"""Which teachers, in which order: Backward Greedy Selection and the policies beside it.
+"""Which teachers, in which order: Backward Greedy Selection (BGS) and the other policies.
 
-That BGS exists and what it is for is the paper's; its statement here is a reconstruction (docs/method.md).
+The paper names BGS and its purpose; the algorithm here is a reconstruction (docs/method.md).
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mtpd import chains
+from mtpd.experiment import chains
 
-# Okabe and Ito's palette, told apart with any colour vision; grey is for "no teacher".
+# Okabe and Ito's palette, safe for colour-blind readers; grey is for "no teacher".
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 NO_TEACHER_COLOUR = "#999999"
 FRAME_COLOUR = "#D55E00"
@@ -41,7 +41,7 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: str) -> Figure:
-    """A panel for each arm: AP over all its epochs, every stage a coloured span.
+    """A panel for each arm: AP over all its epochs; every stage is a coloured span.
 
     Args:
         histories: columns arm, student, chain, seed, stage (0, 1, ...), epoch (within the stage) and AP (NaN
@@ -63,19 +63,19 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
     for axis, (arm, chain, history) in zip(axes.flat, panels, strict=False):
         _draw_stages(axis, chains.parse(chain), colours, detectors)
         _draw_ap(axis, chains.parse(chain), history)
-        axis.set(title=arm, xlabel="epochs in all", xlim=(0, longest + 0.3))
+        axis.set(title=arm, xlabel="total epochs", xlim=(0, longest + 0.3))
     for axis in list(axes.flat)[len(panels) :]:
         axis.remove()
     for axis in axes[:, 0]:
         axis.set_ylabel("AP (validation)")
     top = max(histories["AP"].max(), *detectors.values())
     axes[0, 0].set_ylim(0, 1.12 * top)
-    figure.suptitle(f"{title}: AP over the stages of each arm (dashed: the teacher's AP)")
+    figure.suptitle(f"{title}: AP during the stages of each arm (dashed: AP of the teacher)")
     return figure
 
 
 def _by_arm(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    """(name, chain, rows) of each arm; where there are several students, the name says which."""
+    """(name, chain, rows) of each arm; with several students, the name includes the student."""
     several = frame["student"].nunique() > 1
     return [
         (f"{arm} ({student})" if several else arm, chain, rows)
@@ -140,7 +140,7 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
         axis.annotate(f"{mean:.1f}", (group["AP"].max(), y), (7, 0), textcoords="offset points", va="center")
     axis.set_yticks(range(len(groups)), [f"{arm}\n{chain}" for arm, chain, _ in groups])
     axis.invert_yaxis()
-    axis.set(xlabel="AP (validation); bar: mean, dots: seeds", xlim=(0, seeds["AP"].max() * 1.1))
+    axis.set(xlabel="AP (validation); bar: mean over seeds, dots: seeds", xlim=(0, seeds["AP"].max() * 1.1))
     axis.set_title(f"{title}: AP at the end of each arm")
     kinds = {"no teacher": NO_TEACHER_COLOUR, "one stage": COLOURS[1], "several stages": COLOURS[0]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, alpha=0.45) for colour in kinds.values()]
@@ -151,7 +151,7 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
 def adaptation_cost(
     costs: dict[tuple[str, str], float], ap: dict[str, float], student: str, order: list[str]
 ) -> Figure:
-    """The matrix of costs, weakest detector first; the steps of the chosen order are framed and numbered."""
+    """The matrix of costs, lowest AP first; the steps of the chosen order are framed and numbered."""
     names = sorted(ap, key=ap.__getitem__)
     matrix = np.array([[costs.get((s, t), np.nan) for t in names] for s in names])
     side = 2.2 + 0.75 * len(names)
@@ -170,6 +170,6 @@ def adaptation_cost(
         axis.text(left + 0.07, top + 0.08, str(number), va="top", color=FRAME_COLOUR, weight="bold")
     axis.spines[:].set_visible(False)
     axis.set(xlabel="to", ylabel="from")
-    axis.set_title(f"Adaptation cost; framed: {' → '.join([student, *order])}")
+    axis.set_title(f"Adaptation cost; framed: the chosen order {' → '.join([student, *order])}")
     figure.colorbar(image, shrink=0.8, label="cost (1 - R², mean over levels)")
     return figure

@@ -1,4 +1,4 @@
-"""The experiment's table: one row a teacher, student and arm."""
+"""The main table of an experiment: a row for each teacher, student and arm."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _kinds(metrics: dict) -> list[str]:
 
 
 def _scores(numbers: dict[str, float]) -> dict[str, float | None]:
-    """COCO's -1 (-100 here) says that the split has no such object."""
+    """The metrics of the table; None for COCO's -1 (-100 here): the split has no such object."""
     return {name: numbers[name] if numbers[name] >= 0 else None for name in METRICS}
 
 
@@ -50,7 +50,7 @@ def histories(rows: list[dict]) -> pd.DataFrame:
 
 
 def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.DataFrame) -> pd.DataFrame:
-    """Teachers and students first, by AP, then the arms in the experiment's order.
+    """Teachers and students first, by AP, then the arms in the order of the experiment file.
 
     Args:
         seeds: of ``seed_rows``.

@@ -1,48 +1,30 @@
-"""What a stage tells while it trains: a row an epoch for ``history.csv``, and lines to watch."""
+"""The history of a stage: a row per epoch for ``history.csv``, and lines of progress."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 
-from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mtpd.state import DivergedError
+from mtpd.training.errors import DivergedError
 
 LINE_SECONDS = 60  # between two lines of progress within an epoch
 
 
-def teller(label: str, path: str) -> Callable[[str], None]:
-    """A function that writes lines of progress, into the log where ``path`` is no file (a socket)."""
-
-    def say(text: str) -> None:
-        if not is_main_process():
-            return
-        line = f"{label}: {text}\n"
-        try:
-            with open(path, "a") as terminal:
-                terminal.write(line)
-        except OSError:
-            sys.stderr.write(line)
-
-    return say
-
-
 def imbalance(means: dict[str, float]) -> str | None:
-    """A warning where the distillation loss drowns the detection loss (10 times), or is drowned (1/100)."""
+    """A warning if the distillation loss is over 10 times the detection loss, or below a hundredth of it."""
     distilled = sum(value for name, value in means.items() if name.startswith("distill_"))
     detection = means["loss"] - distilled
     if not distilled or detection / 100 <= distilled <= 10 * detection:
         return None
-    found = f"distillation loss {distilled:.3g} beside a detection loss of {detection:.3g}"
-    return f"warning: {found}: change the weights in the recipe's loss.options"
+    found = f"distillation loss {distilled:.3g}, detection loss {detection:.3g}"
+    return f"warning: {found}: change the weights in loss.options of the recipe"
 
 
 class History(Hook):
-    """A row an epoch (learning rate, mean losses, AP), kept within the checkpoints.
+    """A row per epoch (learning rate, mean losses, AP), saved within the checkpoints.
 
     Raises:
         DivergedError: a loss is not finite.
@@ -67,12 +49,12 @@ class History(Hook):
         if not runner.iter:
             return
         within = f", iteration {runner.iter % self.steps} of {self.steps}" * (runner.iter % self.steps > 0)
-        self.say(f"goes on after epoch {runner.epoch} of {self.epochs}{within}")
+        self.say(f"resuming after epoch {runner.epoch} of {self.epochs}{within}")
         if self._unvalidated():
             runner.val_loop.run()
 
     def _unvalidated(self) -> bool:
-        """Whether it stopped between an epoch and its validation, or has only its predictions to make."""
+        """Whether the last epoch still needs its validation, or a complete stage lost its predictions."""
         if not self.rows:
             return False
         epoch = self.rows[-1]["epoch"]
@@ -82,12 +64,14 @@ class History(Hook):
         values = {name: tensor.item() for name, tensor in outputs.items()}
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-        # The total is not finite where a term is not: the term says more.
+        # The total comes last: the term that is not finite says more.
         for name, value in sorted(values.items(), key=lambda item: item[0] == "loss"):
             if not math.isfinite(value):
                 rate = runner.optim_wrapper.get_lr()["lr"][0]
                 where = f"iteration {runner.iter + 1} (epoch {runner.epoch + 1}), learning rate {rate:.3g}"
-                raise DivergedError(f"{name} is {value} at {where}: lower the rate, or the loss's weights")
+                raise DivergedError(
+                    f"{name} is {value} at {where}: lower the learning rate or the weights of the loss"
+                )
         if time.monotonic() - self.said > LINE_SECONDS:
             done = runner.iter + 1
             left = self._seconds_left(done)

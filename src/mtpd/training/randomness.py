@@ -1,8 +1,7 @@
-"""Randomness that depends on where training is, never on how it got there.
+"""Randomness that depends only on the position in training.
 
-Every image of every epoch and every iteration draws from a seed of its own. So a stage that was
-interrupted, even in the middle of an epoch, sees the flips and masks that the uninterrupted one saw, whatever
-the number of worker processes.
+Every image of every epoch, and every iteration, has its own seed. So a stage that was interrupted, even in
+the middle of an epoch, sees the same flips and masks as an uninterrupted one, for any number of data loaders.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from mmengine.hooks import Hook
 
 
 def seed_everything(*numbers: int) -> None:
-    """Seed Python, NumPy and torch with a mixture of numbers, none of them negative."""
+    """Seed Python, NumPy and torch from several numbers, none of them negative."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
@@ -29,7 +28,7 @@ def seed_everything(*numbers: int) -> None:
 
 @TRANSFORMS.register_module()
 class SeedImage(BaseTransform):
-    """First step of a training pipeline: what follows is random by seed, epoch and image."""
+    """First step of a training pipeline: seeds what follows by stage seed, epoch and image."""
 
     def __init__(self, seed: int):
         self.seed, self.epoch = seed, 0
@@ -41,7 +40,7 @@ class SeedImage(BaseTransform):
 
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(DefaultSampler):
-    """mmengine's sampler, which can leave out the ``skip`` samples of its next pass that are done already."""
+    """mmengine's sampler; it can skip the first ``skip`` samples of its next pass, which are done already."""
 
     skip = 0
 
@@ -52,7 +51,7 @@ class ResumableSampler(DefaultSampler):
 
 
 def reproducible(loader: dict, seed: int) -> dict:
-    """A training loader whose passes depend on ``seed`` and epoch alone, and can begin in the middle."""
+    """A training loader whose passes depend on ``seed`` and epoch only, and can start in the middle."""
     loader = copy.deepcopy(loader)
     loader["sampler"] = {"type": "ResumableSampler", "shuffle": True}
     loader["dataset"]["pipeline"] = [{"type": "SeedImage", "seed": seed}, *loader["dataset"]["pipeline"]]
@@ -60,7 +59,7 @@ def reproducible(loader: dict, seed: int) -> dict:
 
 
 class Seeds(Hook):
-    """Tells a ``reproducible`` loader where training is, and seeds every iteration."""
+    """Gives a ``reproducible`` loader the position in training, and seeds every iteration."""
 
     def __init__(self, seed: int):
         self.seed = seed

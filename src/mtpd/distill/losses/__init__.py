@@ -1,16 +1,15 @@
-"""Distillation losses. Each takes lists of features by level, and boxes, and knows no detector.
+"""Distillation losses. Each takes lists of features by level, and boxes; none depends on a detector.
 
-A new loss is one file here, named like the loss, and one line in ``mtpd.config.LOSS_OPTIONS``. Its
-``defaults(student, teacher)`` are what its authors use for these kinds of detectors, where that is not what
-its signature says; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS), ``point`` (RepPoints) or
-``fcos``.
+A new loss is one file here, named like the loss, and one line in ``mtpd.experiment.schema.LOSS_OPTIONS``. Its
+``defaults(student, teacher)`` gives the authors' values for these kinds of detectors where they differ from
+the signature; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
 """
 
 from importlib import import_module
 
 from torch import nn
 
-from mtpd.config import LOSS_OPTIONS
+from mtpd.experiment.schema import LOSS_OPTIONS
 
 
 def _loss(name: str) -> type[nn.Module]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from mtpd.losses.precision import full
+from mtpd.distill.losses.precision import full
 
 
 class CWD(nn.Module):

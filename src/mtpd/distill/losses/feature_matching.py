@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mtpd.losses.precision import full
+from mtpd.distill.losses.precision import full
 
 
 class FeatureMatching(nn.Module):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mtpd.losses.precision import full
+from mtpd.distill.losses.precision import full
 
 
 class FGD(nn.Module):
-    """Attention-weighted error in front and behind, difference of attention, and error of global context.
+    """Attention-weighted error in foreground and background, attention difference, and global-context error.
 
-    The weights' defaults are those of one-stage students (RetinaNet, GFL) in the original. They weigh sums
-    divided by N only, so they belong to 256 channels at 1333x800.
+    The default weights are the authors' for one-stage students (RetinaNet, GFL). They multiply sums that are
+    divided by N only, so they suit 256 channels at 1333x800.
 
     Args:
         channels: the teacher's channels by level.
@@ -47,7 +47,7 @@ class FGD(nn.Module):
         return {}
 
     def forward(self, student: list[Tensor], teacher: list[Tensor], boxes: list[Tensor]) -> dict[str, Tensor]:
-        """Features by level, N x C x H x W, of equal shapes; each image's boxes as shares of its sides."""
+        """Features by level, N x C x H x W, of equal shapes; boxes as fractions of the image's sides."""
         terms = {"loss_fgd_front": 0, "loss_fgd_back": 0, "loss_fgd_attention": 0, "loss_fgd_global": 0}
         contexts = zip(self.student_context, self.teacher_context, strict=True)
         for s, t, (of_s, of_t) in zip(student, teacher, contexts, strict=True):
@@ -76,10 +76,10 @@ def attention(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
 def masks(boxes: list[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
     """Inside boxes 1 / (cells of the box), the largest where they overlap; outside 1 / (cells outside).
 
-    A box takes the cells from the floor of its least to the ceiling of its greatest corner, both included.
+    A box covers the cells from the floor of its minimum to the ceiling of its maximum, both included.
 
     Args:
-        boxes: of each image, n x 4, as shares of its sides.
+        boxes: of each image, n x 4, as fractions of its sides.
         like: N x C x H x W.
 
     Returns:

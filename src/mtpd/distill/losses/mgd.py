@@ -5,21 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mtpd.losses.precision import full
+from mtpd.distill.losses.precision import full
 
 
 class MGD(nn.Module):
     """``alpha * sum over levels of ||G(a(S) * m) - T||^2 / N``, G = conv3x3 - ReLU - conv3x3.
 
-    m, N x 1 x H x W, is 0 with probability ``mask_ratio``, drawn afresh each step and level, shared by all
-    channels, without rescaling. The sum is divided by N only, so ``alpha`` belongs to a geometry: 2e-5 (the
-    paper's, one-stage students) to 256 channels at 1333x800, where it is some 114 times the mean.
+    m, N x 1 x H x W, is 0 with probability ``mask_ratio``, drawn at each step and level, shared by all
+    channels, without rescaling. The sum is divided by N only, so ``alpha`` suits one geometry: 2e-5 (the
+    authors', one-stage students) suits 256 channels at 1333x800, where it equals about 114 times the mean.
 
     Args:
         channels: the teacher's channels by level.
         alpha: weight of the summed squared error.
-        alpha_mean: weight of the *mean* squared error instead, where given above 0.
-        mask_ratio: share of positions hidden from G (lambda in the paper).
+        alpha_mean: weight of the *mean* squared error; if above 0, it replaces ``alpha``.
+        mask_ratio: fraction of positions hidden from G (lambda in the paper).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sums of squares overflow in half precision: losses compute in float32 at least."""
+"""Sums of squares overflow in half precision, so losses compute in float32 at least."""
 
 import torch
 from torch import Tensor

@@ -8,8 +8,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mtpd import evaluation
 from mtpd.data import shapes
+from mtpd.evaluation import metrics
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +45,21 @@ def by_hand(annotations, results):
 
 
 def test_scores_are_those_of_pycocotools(annotations):
-    found = evaluation.score(annotations, predictions(annotations), "bbox")
-    assert list(found) == list(evaluation.NAMES)
+    found = metrics.score(annotations, predictions(annotations), "bbox")
+    assert list(found) == list(metrics.NAMES)
     assert list(found.values()) == by_hand(annotations, predictions(annotations))
     assert 20 < found["AP"] < 95
 
 
 def test_scoring_leaves_the_predictions_as_they_were(annotations):
     results = predictions(annotations)
-    metrics = evaluation.metrics(annotations, results, "shapes")
+    found = metrics.summary(annotations, results, "shapes")
     assert results == predictions(annotations)
-    assert "segm" not in metrics
-    assert metrics["images"] == 20
+    assert "segm" not in found
+    assert found["images"] == 20
 
 
 def test_no_predictions_score_nothing(annotations):
-    found = evaluation.score(annotations, [], "bbox")
+    found = metrics.score(annotations, [], "bbox")
     assert found["AP"] == 0
     assert found["APl"] == by_hand(annotations, predictions(annotations))[5] == -100

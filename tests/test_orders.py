@@ -1,6 +1,6 @@
 import pytest
 
-from mtpd.ordering import backward_greedy_selection, orders_by_policy
+from mtpd.experiment.orders import backward_greedy_selection, orders_by_policy
 
 # AP of the official detectors; costs are plausible, not measured: families resemble each other.
 KNOWN = {

@@ -1,4 +1,4 @@
-"""COCO metrics of a detector, scored by pycocotools from the predictions that are written."""
+"""COCO metrics, computed by pycocotools from the predictions that are written to disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 
 
 def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[str, float]:
-    """The twelve COCO numbers, times 100; -100 where the split has no object to tell (-1 in COCO).
+    """The twelve COCO numbers, times 100; -100 where the split has no such object (-1 in COCO).
 
     Args:
         annotations: COCO annotation file.
@@ -36,23 +36,23 @@ def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[s
 
 
 def _detections(truth: COCO, predictions: list[dict], kind: str) -> COCO:
-    # Beside a box, pycocotools would take a mask's area from the box: so boxes go for masks, as in mmdet.
+    # Where a row has a box, pycocotools takes the mask's area from it; so the box is removed, as in mmdet.
     unwanted = {"segm": "bbox", "bbox": "segmentation"}[kind]
     rows = [{key: value for key, value in row.items() if key != unwanted} for row in predictions]
     if rows:
         return truth.loadRes(rows)
-    nothing = COCO()  # loadRes stumbles over an empty list
+    nothing = COCO()  # loadRes fails on an empty list
     nothing.dataset = {**truth.dataset, "annotations": []}
     nothing.createIndex()
     return nothing
 
 
 class CocoPredictions(BaseMetric):
-    """Collects predictions as COCO results and scores them; ``predictions`` keeps the last lot.
+    """Collects predictions as COCO results and scores them; ``predictions`` holds those of the last pass.
 
     Args:
         annotations: COCO annotation file.
-        classes: the detector's. What it finds of classes that the file does not have is left out.
+        classes: the detector's. Detections of classes that the file does not have are left out.
     """
 
     def __init__(self, annotations: str | Path, classes: tuple[str, ...]):
@@ -91,8 +91,8 @@ class CocoPredictions(BaseMetric):
         return [row for row in rows if row["category_id"] is not None]
 
 
-def metrics(annotations: str | Path, predictions: list[dict], dataset: str) -> dict:
-    """What ``metrics.json`` holds."""
+def summary(annotations: str | Path, predictions: list[dict], dataset: str) -> dict:
+    """The content of ``metrics.json``."""
     kinds = ["bbox"] + ["segm"] * any("segmentation" in row for row in predictions)
     content = Path(annotations).read_bytes()
     return {

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtpd import files, tables
+from mtpd import files
+from mtpd.report import tables
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--rows", type=Path, required=True)

@@ -1,0 +1,1 @@
+"""Adaptation costs: how far the features of one detector are from those of another."""

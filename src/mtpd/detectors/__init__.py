@@ -1,0 +1,1 @@
+"""Detectors: their mmdet configs, checkpoints, features, and what they cost to run."""

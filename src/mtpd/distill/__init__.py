@@ -1,0 +1,1 @@
+"""Distillation: a student between its detection loss and the features of frozen teachers."""

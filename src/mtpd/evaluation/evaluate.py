@@ -1,0 +1,43 @@
+"""Scoring a detector's checkpoint on the validation split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner
+
+from mtpd.data import coco, pipelines
+from mtpd.detectors import checkpoints, configs
+from mtpd.evaluation.metrics import CocoPredictions, summary
+
+
+def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[dict, list[dict]]:
+    """Score a detector's checkpoint on the validation split.
+
+    Args:
+        dataset: as in ``mtpd.training.stage.Stage``.
+        detector: as in ``mtpd.training.stage.Stage``.
+        weights: its checkpoint.
+        work: folder for the runner's logs.
+
+    Returns:
+        Metrics, and the predictions they are computed from.
+    """
+    classes = coco.classes_of(dataset["train"]["annotations"])
+    config = configs.load_config(detector["config"], detector["overrides"], classes)
+    pipelines.add_data(config, pipelines.at_scale(dataset, detector), classes, batch_size=1, workers=0)
+    model = checkpoints.load(detector, weights, classes)
+    metric = CocoPredictions(dataset["val"]["annotations"], model.dataset_meta["classes"])
+    runner = Runner(
+        model=model,
+        work_dir=str(work),
+        val_dataloader=config.val_dataloader,
+        val_evaluator=Evaluator(metric),
+        val_cfg={},
+        default_scope="mmdet",
+        experiment_name="evaluate",
+    )
+    runner.val()
+    scores = summary(dataset["val"]["annotations"], metric.predictions, dataset["name"])
+    return scores, metric.predictions

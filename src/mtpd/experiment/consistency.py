@@ -1,0 +1,104 @@
+"""What must hold between the keys of an experiment file, beyond the type of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtpd.experiment import chains, rows, sources
+from mtpd.experiment.errors import expected
+from mtpd.experiment.schema import Experiment
+
+MOST_TO_PERMUTE = 5
+
+
+def problems(experiment: Experiment) -> list[str]:
+    """What is wrong, a line each, starting with the key."""
+    unknown = [
+        f"{key}: found {found!r}, {expected(found, known)}"
+        for key, found, known in _references(experiment)
+        if found not in known
+    ]
+    if unknown:
+        return unknown  # the checks below look these names up
+    return [
+        *(f"{key}: found one twice in {list(names)}" for key, names in _lists(experiment) if _repeats(names)),
+        *(line for arm in experiment.arms for line in _arm_problems(experiment, arm)),
+        *_detector_problems(experiment),
+        *_precision_problems(experiment),
+    ]
+
+
+def missing_files(experiment: Experiment) -> list[str]:
+    """Files and folders that the experiment names and that do not exist, a line each."""
+    return [
+        f"{key}: no such file or folder: {path}"
+        for key, path in sources.named_files(experiment).items()
+        if not Path(path).exists()
+    ]
+
+
+def _references(experiment: Experiment) -> Iterator[tuple[str, str, object]]:
+    """Every name that refers to another key: its own key, the name, the names that exist."""
+    detectors, recipes = experiment.detectors, experiment.recipes
+    yield from (("students", student, detectors) for student in experiment.students)
+    for pool, teachers in experiment.pools.items():
+        yield from ((f"pools.{pool}", teacher, detectors) for teacher in teachers)
+    for key, detector in detectors.items():
+        if detector.train:
+            yield f"detectors.{key}.train.recipe", detector.train.recipe, recipes
+    for key, arm in experiment.arms.items():
+        yield f"arms.{key}.recipe", arm.recipe, recipes
+        if arm.pool:
+            yield f"arms.{key}.pool", arm.pool, experiment.pools
+        for teacher in chains.parse(arm.chain).teachers if arm.chain else ():
+            yield f"arms.{key}.chain", teacher, detectors
+        yield from ((f"arms.{key}.students", student, experiment.students) for student in arm.students or ())
+
+
+def _lists(experiment: Experiment) -> Iterator[tuple[str, tuple]]:
+    """Every list that must not contain duplicates, and its key."""
+    yield "students", experiment.students
+    yield "seeds", experiment.seeds
+    yield from ((f"pools.{name}", pool) for name, pool in experiment.pools.items())
+    yield from ((f"arms.{name}.seeds", arm.seeds or ()) for name, arm in experiment.arms.items())
+    yield from ((f"arms.{name}.students", arm.students or ()) for name, arm in experiment.arms.items())
+
+
+def _repeats(names: tuple) -> bool:
+    return len(set(names)) < len(names)
+
+
+def _arm_problems(experiment: Experiment, key: str) -> Iterator[str]:
+    arm = experiment.arms[key]
+    if experiment.recipes[arm.recipe].loss is None and (arm.policy or chains.parse(arm.chain).teachers):
+        yield f"arms.{key}: recipe {arm.recipe!r} has no loss to distill with"
+    for student in rows.students(experiment, key) if arm.policy else ():
+        teachers = len(set(experiment.pools[arm.pool]) - {student})
+        stages = rows.longest_chain(experiment, key, student)
+        if not teachers:
+            yield f"pools.{arm.pool}: expected a teacher other than the student {student!r}"
+        elif arm.policy == "all" and teachers > MOST_TO_PERMUTE:
+            yield (
+                f"arms.{key}.policy: found 'all' with {teachers} teachers; expected at most "
+                f"{MOST_TO_PERMUTE} of them, because every order is a row"
+            )
+        elif arm.epochs < stages:
+            yield f"arms.{key}.epochs: found {arm.epochs}; expected one for each of up to {stages} stages"
+
+
+def _detector_problems(experiment: Experiment) -> Iterator[str]:
+    if chains.NO_TEACHER in experiment.detectors:
+        yield "detectors.none: 'none' means 'no teacher'; choose another name"
+    for key, detector in experiment.detectors.items():
+        if detector.train and experiment.recipes[detector.train.recipe].start == "student":
+            yield (
+                f"detectors.{key}.train.recipe: found a recipe with start: student; "
+                "a detector cannot be trained from itself"
+            )
+
+
+def _precision_problems(experiment: Experiment) -> Iterator[str]:
+    for key, recipe in experiment.recipes.items():
+        if recipe.precision == "float16" and not experiment.compute.gpus:
+            yield f"recipes.{key}.precision: float16 needs compute.gpus; on CPUs, bfloat16"

@@ -1,0 +1,67 @@
+"""Every path of an experiment, relative to the folder that Snakemake works in.
+
+The constants are folders as Snakemake's rules write them, with wildcards in braces; ``Layout`` fills them in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA = "results/{dataset}/data"
+DETECTOR = "results/{dataset}/detectors/{detector}"
+ORDER = "results/{dataset}/order/{student}/{pool}"
+STAGE = "results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}"
+EXPERIMENT = "results/{experiment}"
+TABLES = f"{EXPERIMENT}/tables"
+PLOTS = f"{EXPERIMENT}/plots"
+CHECKS = "work/checks"
+
+
+def logs(folder: str) -> str:
+    """Where the jobs that write into a folder of results log."""
+    return str(Path("logs", *Path(folder).parts[1:]))
+
+
+def work(folder: str) -> str:
+    """Where a job that writes into a folder of results keeps what it resumes from."""
+    return str(Path("work", *Path(folder).parts[1:]))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one experiment."""
+
+    experiment: str
+    dataset: str
+
+    def split(self, split: str) -> dict[str, str]:
+        """Annotations and images of a split that the graph draws itself."""
+        folder = DATA.format(dataset=self.dataset)
+        return {"annotations": f"{folder}/{split}.json", "images": f"{folder}/{split}"}
+
+    def detector(self, name: str, file: str) -> str:
+        return f"{DETECTOR.format(dataset=self.dataset, detector=name)}/{file}"
+
+    def order(self, student: str, pool: str, file: str) -> str:
+        return f"{ORDER.format(dataset=self.dataset, student=student, pool=pool)}/{file}"
+
+    def stage(self, student: str, recipe: str, chain: object, seed: int | str) -> str:
+        """The folder of a stage's results; the chain names its teachers up to this stage."""
+        return STAGE.format(dataset=self.dataset, student=student, recipe=recipe, chain=chain, seed=seed)
+
+    def students_done(self, student: str) -> int:
+        """How many stages of a student have left their checkpoint."""
+        pattern = self.stage(student, "*", "*", "*")
+        return len(list(Path().glob(f"{pattern}/student.pth")))
+
+    def tables(self) -> list[str]:
+        folder = TABLES.format(experiment=self.experiment)
+        return [f"{folder}/main.{kind}" for kind in ("csv", "md", "tex")]
+
+    def plots(self, ordered_pools: list[tuple[str, str]]) -> list[str]:
+        """Args: ``ordered_pools``, each (student, pool) whose costs are drawn."""
+        folder = PLOTS.format(experiment=self.experiment)
+        names = ["ap_over_epochs", "direct_vs_progressive"]
+        names += [f"adaptation_cost_{student}_{pool}" for student, pool in ordered_pools]
+        return [f"{folder}/{name}.{kind}" for name in names for kind in ("svg", "png")]

@@ -1,0 +1,88 @@
+"""Reading an experiment file, with every mistake named by its key.
+
+``python -m mtpd.experiment.reading`` writes ``config/schema.json`` for editors.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mtpd.experiment import consistency, sources
+from mtpd.experiment.errors import ConfigError, expected
+from mtpd.experiment.schema import Experiment
+
+
+def load_experiment(config: dict[str, Any], source: str = "config") -> Experiment:
+    """Check a parsed experiment file.
+
+    Args:
+        config: its content.
+        source: its name, which begins every line of an error.
+
+    Raises:
+        ConfigError: a line for each wrong key: the key, what was found, what was expected.
+    """
+    try:
+        experiment = Experiment.model_validate(config)
+    except ValidationError as error:
+        raise _config_error(source, [_describe(item) for item in error.errors()]) from None
+    if wrong := consistency.problems(experiment):
+        raise _config_error(source, wrong)
+    return experiment
+
+
+def load_with_files(config: dict[str, Any], source: str, project: Path) -> Experiment:
+    """``load_experiment``, with the files that it names: they must exist, here or in ``project``.
+
+    Raises:
+        ConfigError: as ``load_experiment``, and a line for each key whose file or folder is missing.
+    """
+    experiment = sources.with_shipped_files(load_experiment(config, source), project)
+    if missing := consistency.missing_files(experiment):
+        raise _config_error(source, missing)
+    return experiment
+
+
+def _config_error(source: str, lines: list[str]) -> ConfigError:
+    return ConfigError("\n".join(f"{source}: {line}" for line in lines))
+
+
+def _describe(error: dict[str, Any]) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key; {expected(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
+    if error["type"] == "value_error":
+        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
+    if error["type"] == "missing":
+        return f"{where}: missing"
+    return f"{where}: found {error['input']!r}; {error['msg']}"
+
+
+def _keys_at(path: tuple) -> list[str]:
+    """The keys that the schema allows at a path of the experiment file."""
+    schema = Experiment.model_json_schema()
+    node = schema
+    for part in path:
+        node = _resolve(schema, node)
+        named = [node.get("properties", {}).get(part), *node.get("patternProperties", {}).values()]
+        node = next((child for child in named if child), {})
+    return list(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: dict, node: dict) -> dict:
+    for option in node.get("anyOf", []):
+        if "$ref" in option:
+            node = option
+    return schema["$defs"][node["$ref"].rsplit("/", 1)[-1]] if "$ref" in node else node
+
+
+def json_schema() -> str:
+    return json.dumps(Experiment.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    Path("config/schema.json").write_text(json_schema())

@@ -1,0 +1,65 @@
+"""The files that an experiment is made of: those it names, and those that mmdet configs build on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.schema import MMDET, Detector, Experiment
+
+
+def named_files(experiment: Experiment) -> dict[str, str]:
+    """The files and folders on disk that the experiment names, by key."""
+    named = {}
+    for split in ("train", "val"):
+        given = getattr(experiment.dataset, split)
+        named |= {f"dataset.{split}.{k}": path for k, path in given.model_dump().items()} if given else {}
+    for name, detector in experiment.detectors.items():
+        if not detector.config.startswith(MMDET):
+            named[f"detectors.{name}.config"] = detector.config
+        if detector.file:
+            named[f"detectors.{name}.file"] = detector.file
+    return named
+
+
+def with_shipped_files(experiment: Experiment, project: Path) -> Experiment:
+    """The experiment with the project's own configs and checkpoints found, wherever Snakemake runs.
+
+    A relative path is the user's where it exists in the working folder, and otherwise the project's.
+    """
+    found = {name: _with_shipped(detector, project) for name, detector in experiment.detectors.items()}
+    return experiment.model_copy(update={"detectors": found})
+
+
+def _with_shipped(detector: Detector, project: Path) -> Detector:
+    moved = {
+        key: str(project / path)
+        for key, path in (("config", detector.config), ("file", detector.file))
+        if path and not Path(path).exists() and (project / path).exists()
+    }
+    return detector.model_copy(update=moved)
+
+
+def config_files(config: str) -> list[str]:
+    """The files on disk that an mmdet config is made of: itself and, by ``_base_``, what it builds on.
+
+    Configs that come with mmdet are left out: its version is pinned.
+
+    Raises:
+        ConfigError: a file is missing, or is not Python.
+    """
+    if config.startswith(MMDET):
+        return []
+    files = [config]
+    try:
+        tree = ast.parse(Path(config).read_text(), config)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_base_":
+            bases = ast.literal_eval(node.value)
+            for base in [bases] if isinstance(bases, str) else bases:
+                inside = base.startswith(MMDET)
+                files += config_files(base if inside else str(Path(config).parent / base))
+    return list(dict.fromkeys(files))

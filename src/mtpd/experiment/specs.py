@@ -1,0 +1,129 @@
+"""What a job is told: plain dictionaries, which Snakemake compares to decide what to run again.
+
+So everything that can change a job's result stands in its spec, and nothing else does.
+"""
+
+from __future__ import annotations
+
+from mtpd.experiment import chains, rows
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.schema import Compute, Experiment
+
+SPLITS = ("train", "val")
+
+
+def split(experiment: Experiment, layout: Layout, name: str) -> dict[str, str]:
+    """A split's annotation file and folder of images."""
+    dataset = experiment.dataset
+    return layout.split(name) if dataset.generate else getattr(dataset, name).model_dump()
+
+
+def annotations(experiment: Experiment, layout: Layout) -> dict[str, str]:
+    """The annotation file of each split."""
+    return {name: split(experiment, layout, name)["annotations"] for name in SPLITS}
+
+
+def dataset(experiment: Experiment, layout: Layout) -> dict:
+    """A data set as ``mtpd.data.pipelines`` takes it."""
+    spec = experiment.dataset.model_dump(include={"name", "scale", "flip"})
+    return {**spec, **{name: split(experiment, layout, name) for name in SPLITS}}
+
+
+def detector(experiment: Experiment, name: str) -> dict:
+    """What builds a detector."""
+    return experiment.detectors[name].model_dump(include={"config", "overrides", "image_scale"})
+
+
+def tapped_detector(experiment: Experiment, name: str) -> dict:
+    """The same where its features are read."""
+    return {**detector(experiment, name), "taps": experiment.detectors[name].taps}
+
+
+def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int) -> dict:
+    """Everything that can change the result of a chain's last stage, apart from its input files."""
+    last = chains.parse(chain).last
+    settings = experiment.recipes[recipe].model_dump()
+    if not last.teachers:
+        settings["loss"] = None
+    build = tapped_detector if last.teachers else detector
+    return {
+        "dataset": dataset(experiment, layout),
+        "student": build(experiment, student),
+        "teachers": [tapped_detector(experiment, name) for name in last.teachers],
+        "recipe": settings,
+        "epochs": last.epochs,
+        "seed": seed,
+    }
+
+
+def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
+    """What the metrics of a detector depend on, apart from its weights."""
+    return {"dataset": dataset(experiment, layout), "detector": detector(experiment, name)}
+
+
+def complexity(experiment: Experiment, layout: Layout) -> dict:
+    """What parameters, multiply-adds and milliseconds of the reported detectors depend on."""
+    names = rows.reported_detectors(experiment)
+    return {
+        "dataset": dataset(experiment, layout),
+        "detectors": {name: detector(experiment, name) for name in names},
+    }
+
+
+def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> dict:
+    """What the adaptation costs and the orders of a student and pool depend on."""
+    members = pool_members(experiment, student, pool)
+    return {
+        "dataset": dataset(experiment, layout),
+        "student": student,
+        "detectors": {name: tapped_detector(experiment, name) for name in members},
+        "order": experiment.order.model_dump(),
+    }
+
+
+def pool_members(experiment: Experiment, student: str, pool: str) -> list[str]:
+    """The detectors between which costs are measured."""
+    return sorted({student, *experiment.pools[pool]})
+
+
+def checks(experiment: Experiment, layout: Layout) -> dict:
+    """What ``mtpd.checks`` looks at before the first job."""
+    settings = experiment.dataset.model_dump(include={"skip_bad_boxes"})
+    generated = bool(experiment.dataset.generate)
+    return {
+        "dataset": {**dataset(experiment, layout), **settings, "generated": generated},
+        "detectors": {
+            name: {**tapped_detector(experiment, name), "file": found.file}
+            for name, found in experiment.detectors.items()
+        },
+        "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
+        "pairs": _pairs(experiment),
+    }
+
+
+def _pairs(experiment: Experiment) -> list[tuple[str, str]]:
+    """Every (student, teacher) that may meet."""
+    pairs = {
+        (student, teacher)
+        for name, arm in experiment.arms.items()
+        for student in rows.students(experiment, name)
+        for teacher in rows.teachers(experiment, arm)
+    }
+    return sorted(pairs)
+
+
+def stages_to_come(experiment: Experiment, layout: Layout) -> dict[str, int]:
+    """How many stages are left to train at most, by student."""
+    left: dict[str, int] = {}
+    for name in experiment.arms:
+        for student in rows.students(experiment, name):
+            count = rows.most_stages(experiment, name, student) * len(rows.seeds(experiment, name))
+            left[student] = left.get(student, 0) + count
+    return {student: max(0, count - layout.students_done(student)) for student, count in left.items()}
+
+
+def loaders(compute: Compute) -> int:
+    """Data loaders of each process: as the experiment says, or the cores that its GPU leaves."""
+    if compute.workers is not None:
+        return compute.workers
+    return max(0, compute.threads // compute.gpus - 1) if compute.gpus else 0

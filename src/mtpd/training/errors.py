@@ -1,0 +1,13 @@
+"""Why a stage can end before its last epoch."""
+
+
+class LockedError(RuntimeError):
+    """Another process works on the stage; the message names it."""
+
+
+class DivergedError(RuntimeError):
+    """A loss or weight became NaN or infinite; the message says which, and when."""
+
+
+class StoppedEarly(Exception):
+    """The stage had to stop and has saved its state; the same call resumes it."""

@@ -1,0 +1,59 @@
+"""Why a stage has to stop before its end: signals, and the time limit of its Slurm job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from datetime import datetime
+
+MARGIN_SECONDS = 120  # before a job's time limit, to write a checkpoint
+
+
+class Stop:
+    """Watches for the reasons to stop early: SIGTERM, Ctrl-C, and the time limit of the batch job.
+
+    Inside its ``with`` block, ``reason`` says why to stop, or is None. A second Ctrl-C stops immediately.
+    """
+
+    def __init__(self):
+        ends = job_ends()
+        self._deadline = ends - MARGIN_SECONDS if ends else float("inf")
+        self._signal: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        if self._signal:
+            return self._signal
+        return "the job's time limit is near" if time.time() > self._deadline else None
+
+    def __enter__(self) -> Stop:
+        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame) -> None:
+        if self._signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = f"received {signal.Signals(number).name}"
+
+
+def job_ends() -> float | None:
+    """When this Slurm job reaches its time limit (seconds since 1970); None outside Slurm or without a limit.
+
+    Slurm 23.02 and later say so in the environment; for older versions, squeue is asked.
+    """
+    if "SLURM_JOB_END_TIME" in os.environ:
+        return float(os.environ["SLURM_JOB_END_TIME"])
+    if "SLURM_JOB_ID" not in os.environ:
+        return None
+    command = ["squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format", "%e"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        return datetime.fromisoformat(said).timestamp()
+    except ValueError:  # no limit, or no answer
+        return None

@@ -1,0 +1,82 @@
+"""The rooms of the library: which package may import which."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parents[1] / "src/mtpd"
+
+# A package may import itself and those named here; so no import is circular.
+ALLOWED = {
+    "": set(),  # mtpd itself: its version
+    "files": set(),
+    "experiment": {"files"},
+    "data": {"files"},
+    "detectors": {"", "data", "experiment"},
+    "distill": {"data", "detectors", "experiment"},
+    "evaluation": {"data", "detectors"},
+    "adaptation": {"data", "detectors"},
+    "training": {"", "files", "data", "detectors", "distill", "evaluation"},
+    "report": {"files", "experiment"},
+    "checks": {"data", "detectors", "training"},
+}
+# Reading an experiment must be quick, and work where only Snakemake is installed.
+HEAVY = {"torch", "torchvision", "mmdet", "mmcv", "mmengine", "numpy", "pandas", "matplotlib"}
+
+
+def room(path):
+    """The package that a module belongs to."""
+    first = path.relative_to(SOURCES).parts[0]
+    return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def imported(path):
+    """Full names of the modules and objects that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(path):
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "mtpd":
+            yield parts[1] if len(parts) > 1 else ""
+
+
+MODULES = sorted(SOURCES.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCES)))
+def test_a_module_imports_only_what_its_room_may(path):
+    own = room(path)
+    assert set(rooms_imported(path)) <= ALLOWED[own] | {own}
+
+
+def test_no_room_imports_in_a_circle():
+    done = set()
+    while len(done) < len(ALLOWED):
+        ready = {name for name, needs in ALLOWED.items() if name not in done and needs <= done}
+        assert ready, f"a circle among {set(ALLOWED) - done}"
+        done |= ready
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if room(p) in ("experiment", "files")], ids=lambda p: p.name
+)
+def test_reading_an_experiment_imports_no_heavy_package(path):
+    assert not {name.split(".")[0] for name in imported(path)} & HEAVY
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCES)))
+def test_the_library_does_not_know_snakemake(path):
+    assert not [name for name in imported(path) if name.startswith("snakemake")]
+
+
+def test_no_file_is_long():
+    files = [*MODULES, *SOURCES.parents[1].glob("workflow/**/*.smk"), *SOURCES.parents[1].glob("tests/*.py")]
+    assert {str(path): lines for path in files if (lines := len(path.read_text().splitlines())) > 250} == {}

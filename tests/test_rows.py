@@ -1,0 +1,104 @@
+"""What an experiment trains and is told, without Snakemake: rows, paths, specs."""
+
+import pytest
+from test_experiment import demo
+
+from mtpd.experiment import rows, specs
+from mtpd.experiment.layout import Layout, logs, work
+from mtpd.experiment.reading import load_experiment
+
+LAYOUT = Layout("demo", "shapes")
+STAGE = "results/shapes/students/r18w8/pkd"
+
+
+def experiment(**changes):
+    return load_experiment({**demo(), **changes})
+
+
+def orders(student, pool):
+    assert (student, pool) == ("r18w8", "all")
+    return {"bgs": [["r18w16", "swin32"]], "all": [["a", "b"], ["b", "a"]]}
+
+
+def test_a_policy_gives_a_row_for_each_order_and_seed():
+    arm = {"recipe": "pkd", "policy": "bgs", "pool": "all", "epochs": 9}
+    found = rows.rows(experiment(arms={"progressive": arm}, seeds=[0, 3]), LAYOUT, orders)
+    assert [(row["chain"], row["seed"]) for row in found] == [
+        ("r18w16@4+swin32@5", 0),
+        ("r18w16@4+swin32@5", 3),
+    ]
+    assert found[1]["stages"] == [
+        {"chain": "r18w16@4", "folder": f"{STAGE}/r18w16@4/seed3"},
+        {"chain": "r18w16@4+swin32@5", "folder": f"{STAGE}/r18w16@4+swin32@5/seed3"},
+    ]
+
+
+def test_arms_with_the_same_beginning_share_its_files():
+    arms = {
+        "one": {"recipe": "pkd", "chain": "r18w32@4"},
+        "two": {"recipe": "pkd", "chain": "r18w32@4+swin32@4"},
+    }
+    found = rows.rows(experiment(arms=arms), LAYOUT, orders)
+    assert rows.stage_files(found, "metrics.json") == [
+        f"{STAGE}/r18w32@4+swin32@4/seed0/metrics.json",
+        f"{STAGE}/r18w32@4/seed0/metrics.json",
+    ]
+
+
+def test_written_arms_ask_for_no_order():
+    found = experiment(arms={"written": {"recipe": "pkd", "chain": "swin32@2"}})
+    assert rows.ordered_pools(found) == []
+    assert len(rows.rows(found, LAYOUT, orders=None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arm", "longest", "most"),
+    [
+        ({"chain": "swin32@1+r18w16@1"}, 2, 2),
+        ({"policy": "bgs", "pool": "all", "epochs": 9}, 2, 2),  # max_teachers: 2
+        ({"policy": "strongest", "pool": "all", "epochs": 9}, 1, 1),
+        ({"policy": "by-ap", "pool": "all", "epochs": 9}, 3, 3),
+        ({"policy": "all", "pool": "all", "epochs": 9}, 3, 18),  # 6 permutations of 3 stages
+    ],
+)
+def test_how_many_stages_an_arm_can_have(arm, longest, most):
+    found = experiment(arms={"arm": {"recipe": "pkd", **arm}})
+    assert rows.longest_chain(found, "arm", "r18w8") == longest
+    assert rows.most_stages(found, "arm", "r18w8") == most
+
+
+def test_students_and_teachers_are_reported_once():
+    assert rows.reported_detectors(experiment()) == ["r18w8", "r18w16", "r18w32", "swin32"]
+
+
+def test_logs_and_state_lie_beside_each_other():
+    folder = LAYOUT.stage("r18w8", "pkd", "swin32@8", 0)
+    assert folder == f"{STAGE}/swin32@8/seed0"
+    assert logs(folder) == "logs/shapes/students/r18w8/pkd/swin32@8/seed0"
+    assert work(folder) == "work/shapes/students/r18w8/pkd/swin32@8/seed0"
+
+
+def test_a_stage_without_a_teacher_has_no_loss_and_no_taps():
+    spec = specs.stage(experiment(), LAYOUT, "r18w8", "pkd", "none@3", 1)
+    assert spec["recipe"]["loss"] is None
+    assert "taps" not in spec["student"]
+    assert (spec["epochs"], spec["seed"], spec["teachers"]) == (3, 1, [])
+
+
+def test_a_stage_is_told_of_its_own_teacher_only():
+    spec = specs.stage(experiment(), LAYOUT, "r18w8", "pkd", "r18w32@4+swin32@5", 0)
+    assert [teacher["config"] for teacher in spec["teachers"]] == ["config/detectors/swin_w32.py"]
+    assert spec["epochs"] == 5
+
+
+def test_checks_look_at_every_pair_that_may_meet():
+    pairs = specs.checks(experiment(), LAYOUT)["pairs"]
+    assert pairs == [("r18w8", name) for name in ("r18w16", "r18w32", "swin32")]
+
+
+@pytest.mark.parametrize(
+    ("compute", "loaders"),
+    [({}, 0), ({"threads": 8}, 0), ({"threads": 8, "gpus": 2}, 3), ({"gpus": 1}, 0), ({"workers": 5}, 5)],
+)
+def test_data_loaders_take_the_cores_that_gpus_leave(compute, loaders):
+    assert specs.loaders(experiment(compute=compute).compute) == loaders

@@ -1,0 +1,40 @@
+"""Where features are read, and how levels are paired."""
+
+import pytest
+from conftest import build
+
+from mtpd.detectors import taps
+from mtpd.distill.distiller import Distiller
+
+
+def test_taps_of_an_fpn_are_its_convolutions_with_their_strides():
+    found = taps.find_taps(build("r18_w32"))
+    assert [(tap.module, tap.stride, tap.channels) for tap in found] == [
+        (f"neck.fpn_convs.{level}.conv", 8 * 2**level, 96) for level in range(3)
+    ]
+
+
+def test_a_tap_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"no module 'neck\.nothing'"):
+        taps.find_taps(build("r18_w8"), ["neck.nothing"])
+
+
+def test_levels_are_paired_by_stride_not_by_index():
+    def levels(*strides):
+        return [taps.Tap(f"m{stride}", None, stride, 4) for stride in strides]
+
+    pairs = taps.pair_by_stride(levels(8, 16, 32), levels(4, 8, 16))
+    assert [(s.stride, t.stride) for s, t in pairs] == [(8, 8), (16, 16)]
+    with pytest.raises(ValueError, match="share no stride"):
+        taps.pair_by_stride(levels(8), levels(4))
+
+
+def test_taps_of_student_and_teacher_can_be_named():
+    modules = [["backbone.layer2"], ["backbone.layer2", "backbone.layer3"]]
+    link = Distiller(build("r18_w8"), [build("r18_w32")], loss="pkd", options={}, modules=modules).links[0]
+    assert [(tap.module, tap.stride, tap.channels) for tap in link.student_taps] == [
+        ("backbone.layer2", 8, 16)
+    ]
+    assert [(tap.module, tap.stride, tap.channels) for tap in link.teacher_taps] == [
+        ("backbone.layer2", 8, 64)
+    ]

@@ -1,0 +1,101 @@
+rule take_trained:
+    input:
+        weights=lambda w: trained(w.detector, "student.pth"),
+        metrics=lambda w: trained(w.detector, "metrics.json"),
+        predictions=lambda w: trained(w.detector, "predictions.json"),
+    output:
+        weights=f"{folders.DETECTOR}/weights.pth",
+        metrics=f"{folders.DETECTOR}/metrics.json",
+        predictions=f"{folders.DETECTOR}/predictions.json",
+    log:
+        f"{folders.logs(folders.DETECTOR)}/take_trained.log",
+    benchmark:
+        f"{folders.DETECTOR}/benchmark.tsv"
+    wildcard_constraints:
+        detector=by_source("train"),
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    shell:
+        "(cp {input.weights:q} {output.weights:q}; cp {input.metrics:q} {output.metrics:q};"
+        " cp {input.predictions:q} {output.predictions:q}) > {log:q} 2>&1"
+
+
+rule take_file:
+    input:
+        weights=lambda w: experiment.detectors[w.detector].file,
+    output:
+        weights=f"{folders.DETECTOR}/weights.pth",
+    log:
+        f"{folders.logs(folders.DETECTOR)}/take_file.log",
+    benchmark:
+        f"{folders.DETECTOR}/take_file.benchmark.tsv"
+    wildcard_constraints:
+        detector=by_source("file"),
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    shell:
+        "cp {input.weights:q} {output.weights:q} > {log:q} 2>&1"
+
+
+rule download:
+    output:
+        weights=f"{folders.DETECTOR}/weights.pth",
+    log:
+        f"{folders.logs(folders.DETECTOR)}/download.log",
+    benchmark:
+        f"{folders.DETECTOR}/download.benchmark.tsv"
+    wildcard_constraints:
+        detector=by_source("url"),
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        script=script("download.py"),
+        url=lambda w: experiment.detectors[w.detector].url,
+        sha256=lambda w: experiment.detectors[w.detector].sha256,
+    shell:
+        "{params.script} --url {params.url:q} --sha256 {params.sha256}"
+        " --out {output.weights:q} > {log:q} 2>&1"
+
+
+rule evaluate:
+    input:
+        **annotations(),
+        configs=lambda w: config_files([w.detector]),
+        weights=f"{folders.DETECTOR}/weights.pth",
+    output:
+        metrics=f"{folders.DETECTOR}/metrics.json",
+        predictions=f"{folders.DETECTOR}/predictions.json",
+    log:
+        f"{folders.logs(folders.DETECTOR)}/evaluate.log",
+    benchmark:
+        f"{folders.DETECTOR}/evaluate.benchmark.tsv"
+    wildcard_constraints:
+        detector=one_of(name for name, d in experiment.detectors.items() if not d.train),
+    conda:
+        "../../envs/mtpd.yaml"
+    threads: compute.threads
+    resources:
+        mem_mb=compute.mem_mb,
+        runtime=compute.runtime,
+        gpu=min(compute.gpus, 1),
+    params:
+        script=script("evaluate.py"),
+        spec=lambda w: spec_file(
+            layout.detector(w.detector, ""), "evaluate", specs.evaluation(experiment, layout, w.detector)
+        ),
+    shell:
+        "OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
+        " --weights {input.weights:q} --metrics {output.metrics:q} --predictions {output.predictions:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,91 @@
+"""Input functions and params of the rules, in the order of the pipeline.
+
+They stand apart from the rules because `snakemake --lint` asks for it.
+"""
+
+
+def annotations():
+    """The annotation file of each split."""
+    return specs.annotations(experiment, layout)
+
+
+def config_files(names):
+    """The files of these detectors' mmdet configs, without those that come with mmdet."""
+    return sorted({path for name in names for path in sources_of[name]})
+
+
+# Detectors
+
+
+def by_source(source):
+    """A wildcard's pattern: the detectors whose weights have this source."""
+    return one_of(name for name, detector in experiment.detectors.items() if getattr(detector, source))
+
+
+def trained(name, file):
+    """A file of the stage that trains a detector without a teacher."""
+    train = experiment.detectors[name].train
+    chain = f"{chains.NO_TEACHER}@{train.epochs}"
+    return f"{layout.stage(name, train.recipe, chain, train.seed)}/{file}"
+
+
+# Order
+
+
+def members(wildcards):
+    """The detectors between which adaptation costs are measured."""
+    return specs.pool_members(experiment, wildcards.student, wildcards.pool)
+
+
+def finished_order(student, pool):
+    """The file of the order; Snakemake calls this again once the checkpoint has written it."""
+    return checkpoints.order_teachers.get(dataset=layout.dataset, student=student, pool=pool).output.order
+
+
+def orders(student, pool):
+    """The orders of a student and pool, by policy."""
+    return files.read_json(finished_order(student, pool))["orders"]
+
+
+# Stages
+
+
+def stage_teachers(wildcards):
+    """The checkpoints of the last stage's teachers."""
+    return [layout.detector(name, "weights.pth") for name in chains.parse(wildcards.chain).last.teachers]
+
+
+def stage_configs(wildcards):
+    """The configs of the student and of the last stage's teachers."""
+    return config_files([wildcards.student, *chains.parse(wildcards.chain).last.teachers])
+
+
+def stage_parent(wildcards):
+    """The checkpoint that a stage starts from: the previous stage's, the student detector's own, or none."""
+    parent = chains.parse(wildcards.chain).parent
+    if parent is None:
+        own = experiment.recipes[wildcards.recipe].start == "student"
+        return [layout.detector(wildcards.student, "weights.pth")] * own
+    return f"{layout.stage(wildcards.student, wildcards.recipe, parent, wildcards.seed)}/student.pth"
+
+
+def stage_spec(wildcards):
+    """The stage's settings, as a file."""
+    which = (wildcards.student, wildcards.recipe, wildcards.chain, int(wildcards.seed))
+    return spec_file(layout.stage(*which), "stage", specs.stage(experiment, layout, *which))
+
+
+# Report
+
+reported = rows.reported_detectors(experiment)
+reported_metrics = [layout.detector(name, "metrics.json") for name in reported]
+
+
+def table_rows(arms=None):
+    """The rows of the table; known once the orders are."""
+    return rows.rows(experiment, layout, orders, arms)
+
+
+def stage_results(file, arms=None):
+    """That file of every stage of the arms' rows."""
+    return rows.stage_files(table_rows(arms), file)
