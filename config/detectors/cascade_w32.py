@@ -1,4 +1,4 @@
-"""Small Cascade Mask R-CNN: ResNet-18 with 32 base channels; neck and heads fit the small Mask R-CNN's."""
+"""Small Cascade Mask R-CNN: ResNet-18 with 32 base channels; neck and heads fit those of mask_rcnn_w8.py."""
 
 _base_ = ["mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py"]
 

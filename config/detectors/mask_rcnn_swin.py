@@ -1,4 +1,4 @@
-"""Small Mask R-CNN: the student's on a small Swin Transformer."""
+"""Small Mask R-CNN: like mask_rcnn_w8.py, with a small Swin Transformer as the backbone."""
 
 _base_ = ["mask_rcnn_w8.py"]
 

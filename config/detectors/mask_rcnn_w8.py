@@ -1,4 +1,4 @@
-"""Small Mask R-CNN: ResNet-18 with 8 base channels, from scratch, 64-channel FPN, few and small heads."""
+"""Small Mask R-CNN: ResNet-18 with 8 base channels, trained from scratch, 64-channel FPN, small heads."""
 
 _base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py"]
 

@@ -1,4 +1,4 @@
-"""Small RepPoints: the student's with 32 base channels and a 96-channel FPN."""
+"""Small RepPoints: like reppoints_w8.py, with 32 base channels and a 96-channel FPN."""
 
 _base_ = ["reppoints_w8.py"]
 

@@ -1,4 +1,4 @@
-"""Small RepPoints: ResNet-18 with 8 base channels, from scratch, 64-channel FPN."""
+"""Small RepPoints: ResNet-18 with 8 base channels, trained from scratch, 64-channel FPN."""
 
 _base_ = ["mmdet::reppoints/reppoints-moment_r50_fpn_1x_coco.py"]
 
