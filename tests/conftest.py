@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 RECIPE = {
     "loss": {"name": "pkd", "options": {"weight": 4.0}},
-    "inherit": True,
+    "inherit": "first",
     "optimizer": {"type": "AdamW", "lr": 1e-3},
     "clip_grad": 35,
     "accumulate": 1,
@@ -28,7 +28,7 @@ RECIPE = {
 
 
 def spec(name):
-    """A detector of the demo, as a stage takes it."""
+    """A detector of the demo, as a stage gets it."""
     config = str(PROJECT / f"config/detectors/{name}.py")
     return {"config": config, "overrides": {}, "image_scale": 1, "taps": None}
 
@@ -46,6 +46,8 @@ def progressive_stage(dataset, teacher, loss="pkd", **changes):
         "teachers": (spec("swin_w32"),),
         "teacher_weights": (teacher,),
     }
+    if "teachers" not in changes and "parent" not in changes:  # stage 1 inherits
+        fields |= {"inherits": spec("swin_w32"), "inherited_weights": teacher}
     return Stage(**{**fields, **changes})
 
 

@@ -19,7 +19,7 @@ ALLOWED = {
     "adaptation": {"data", "detectors"},
     "training": {"", "files", "data", "detectors", "distill", "evaluation"},
     "report": {"files", "experiment"},
-    "checks": {"data", "detectors", "training"},
+    "checks": {"files", "data", "detectors", "training"},
 }
 # Reading an experiment must be quick, and work where only Snakemake is installed.
 HEAVY = {"torch", "torchvision", "mmdet", "mmcv", "mmengine", "numpy", "pandas", "matplotlib"}

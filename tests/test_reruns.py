@@ -70,7 +70,7 @@ CHANGES = [
     ("recipes.pkd.schedule.milestones", [0.5], DISTILLED),
     ("recipes.pkd.schedule.warmup_iters", 2, DISTILLED),
     ("recipes.pkd.clip_grad", 5, DISTILLED),
-    ("recipes.pkd.inherit", False, DISTILLED),
+    ("recipes.pkd.inherit", "none", DISTILLED),
     ("recipes.pkd.start", "student", DISTILLED),
     ("recipes.pkd.accumulate", 2, DISTILLED),
     ("recipes.pkd.precision", "bfloat16", DISTILLED),

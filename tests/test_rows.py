@@ -91,6 +91,37 @@ def test_a_stage_is_told_of_its_own_teacher_only():
     assert spec["epochs"] == 5
 
 
+@pytest.mark.parametrize(
+    ("inherit", "chain", "source"),
+    [
+        ("first", "r18w16@1", "r18w16"),
+        ("first", "r18w16@1+swin32@1", None),
+        ("each", "r18w16@1", "r18w16"),
+        ("each", "r18w16@1+swin32@1", "swin32"),
+        ("none", "r18w16@1", None),
+        ("r18w32", "r18w16@1", "r18w32"),
+        ("r18w32", "r18w16@1+swin32@1", None),
+        ("first", "swin32~r18w16@1", "swin32"),
+        ("each", "none@1", None),
+    ],
+)
+def test_whose_neck_and_heads_a_stage_takes(inherit, chain, source):
+    recipes = demo()["recipes"]
+    recipes["pkd"]["inherit"] = inherit
+    found = experiment(recipes=recipes)
+    assert specs.inherited_detector(found, "pkd", chain) == source
+    spec = specs.stage(found, LAYOUT, "r18w8", "pkd", chain, 0)
+    assert (spec["inherits"] or {}).get("config") == (source and found.detectors[source].config)
+
+
+def test_a_student_that_starts_from_its_own_weights_inherits_only_from_each_teacher():
+    recipes = demo()["recipes"]
+    for inherit, source in (("first", None), ("each", "swin32"), ("r18w32", None)):
+        recipes["pkd"].update(start="student", inherit=inherit)
+        found = experiment(recipes=recipes)
+        assert specs.inherited_detector(found, "pkd", "swin32@1") == source
+
+
 def test_checks_look_at_every_pair_that_may_meet():
     pairs = specs.checks(experiment(), LAYOUT)["pairs"]
     assert pairs == [("r18w8", name) for name in ("r18w16", "r18w32", "swin32")]

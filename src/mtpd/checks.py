@@ -10,6 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
+from mtpd import files
 from mtpd.data import coco, shapes
 from mtpd.detectors import checkpoints, configs, taps
 from mtpd.training import optimisation
@@ -78,6 +79,7 @@ def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
     if not spec["file"]:
         config = configs.load_config(spec["config"], spec["overrides"], classes)
         return configs.build(configs.without_pretraining(config))
+    files.require_hash(spec["file"], spec["sha256"] or "")
     detector = checkpoints.load(spec, spec["file"], classes)
     own = detector.dataset_meta["classes"]
     if not set(own) & set(classes):

@@ -30,6 +30,17 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_hash(path: str | Path, expected: str) -> None:
+    """Check that the SHA-256 of a file begins with these hex digits.
+
+    Raises:
+        ValueError: it does not.
+    """
+    found = sha256(path)
+    if not found.startswith(expected):
+        raise ValueError(f"{path}: found SHA-256 {found[:16]}..., expected {expected}: not the expected file")
+
+
 def fingerprint(content: Any) -> str:
     """Twelve hex digits of the hash of JSON content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -41,8 +41,12 @@ rule take_file:
     resources:
         mem_mb=100,
         runtime=5,
+    params:
+        script=script("take_file.py"),
+        sha256=lambda w: experiment.detectors[w.detector].sha256 or "",
     shell:
-        "cp {input.weights:q} {output.weights:q} > {log:q} 2>&1"
+        "{params.script} --file {input.weights:q} --sha256 {params.sha256:q} --out {output.weights:q}"
+        " > {log:q} 2>&1"
 
 
 rule download:

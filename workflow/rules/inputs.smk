@@ -55,9 +55,17 @@ def stage_teachers(wildcards):
     return [layout.detector(name, "weights.pth") for name in chains.parse(wildcards.chain).last.teachers]
 
 
+def stage_inherited(wildcards):
+    """The checkpoint whose neck and heads the student takes, if any."""
+    source = specs.inherited_detector(experiment, wildcards.recipe, wildcards.chain)
+    return [layout.detector(source, "weights.pth")] if source else []
+
+
 def stage_configs(wildcards):
-    """The configs of the student and of the last stage's teachers."""
-    return config_files([wildcards.student, *chains.parse(wildcards.chain).last.teachers])
+    """The configs of the detectors at work in the last stage."""
+    source = specs.inherited_detector(experiment, wildcards.recipe, wildcards.chain)
+    teachers = chains.parse(wildcards.chain).last.teachers
+    return config_files([wildcards.student, *teachers, *([source] if source else [])])
 
 
 def stage_parent(wildcards):

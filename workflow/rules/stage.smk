@@ -3,6 +3,7 @@ rule train_stage:
         **annotations(),
         configs=stage_configs,
         teachers=stage_teachers,
+        inherited=stage_inherited,
         parent=stage_parent,
     output:
         student=f"{folders.STAGE}/student.pth",
@@ -27,5 +28,5 @@ rule train_stage:
         spec=stage_spec,
     shell:
         "exec 3>&2; OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
-        " --teachers {input.teachers:q} --parent {input.parent:q} --student {output.student:q}"
+        " --teachers {input.teachers:q} --inherit {input.inherited:q} --parent {input.parent:q} --student {output.student:q}"
         " --workers {resources.loaders} --progress /proc/$$/fd/3 > {log:q} 2>&1"

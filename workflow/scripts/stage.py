@@ -14,6 +14,7 @@ STOPPED_EARLY = 75  # EX_TEMPFAIL: call again, and the stage resumes
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.stage")
 parser.add_argument("--teachers", nargs="*", default=[], help="the teachers' checkpoints")
+parser.add_argument("--inherit", nargs="?", help="the checkpoint whose neck and heads the student takes")
 parser.add_argument("--parent", nargs="?", help="the checkpoint that the stage starts from, if there is one")
 parser.add_argument(
     "--student", type=Path, required=True, help="the checkpoint to write; metrics go beside it"
@@ -26,6 +27,7 @@ folder = args.student.parent
 settings = stage.Stage(
     **files.read_json(args.spec),
     teacher_weights=tuple(args.teachers),
+    inherited_weights=args.inherit,
     parent=args.parent,
     workers=args.workers,
 )

@@ -45,7 +45,7 @@ def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] 
         if fate in ("inherited", "tiled"):
             taken[name] = weight
     if not taken:
-        raise InheritError(f"nothing to inherit: {_counts(report)}; set inherit: false in the recipe")
+        raise InheritError(f"nothing to inherit: {_counts(report)}; set inherit: none in the recipe")
     student.load_state_dict(taken, strict=False)
     return report
 

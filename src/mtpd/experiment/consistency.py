@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtpd.experiment import chains, rows, sources
 from mtpd.experiment.errors import expected
-from mtpd.experiment.schema import Experiment
+from mtpd.experiment.schema import INHERIT, Experiment
 
 MOST_TO_PERMUTE = 5
 
@@ -47,6 +47,8 @@ def _references(experiment: Experiment) -> Iterator[tuple[str, str, object]]:
     for key, detector in detectors.items():
         if detector.train:
             yield f"detectors.{key}.train.recipe", detector.train.recipe, recipes
+    for key, recipe in recipes.items():
+        yield f"recipes.{key}.inherit", recipe.inherit, (*INHERIT, *detectors)
     for key, arm in experiment.arms.items():
         yield f"arms.{key}.recipe", arm.recipe, recipes
         if arm.pool:
@@ -88,8 +90,8 @@ def _arm_problems(experiment: Experiment, key: str) -> Iterator[str]:
 
 
 def _detector_problems(experiment: Experiment) -> Iterator[str]:
-    if chains.NO_TEACHER in experiment.detectors:
-        yield "detectors.none: 'none' means 'no teacher'; choose another name"
+    for name in {chains.NO_TEACHER, *INHERIT} & set(experiment.detectors):
+        yield f"detectors.{name}: {name!r} has another meaning; choose another name"
     for key, detector in experiment.detectors.items():
         if detector.train and experiment.recipes[detector.train.recipe].start == "student":
             yield (

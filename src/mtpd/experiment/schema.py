@@ -17,6 +17,7 @@ Name = Annotated[str, StringConstraints(pattern=f"^{chains.NAME}$")]
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "all"]
 Names = tuple[Name, ...]
 Seed = Annotated[int, Field(ge=0)]
+INHERIT = ("first", "each", "none")  # any other value is the name of a detector
 MMDET = "mmdet::"  # begins the names of configs that come with mmdet
 
 # The losses and their options: one file each in ``mtpd.distill.losses``.
@@ -100,7 +101,9 @@ class Detector(Model):
     file: str | None = Field(None, description="checkpoint on disk")
     url: str | None = Field(None, pattern="^(https?|file)://", description="checkpoint to download")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{8,64}$", description="its hash, or the first digits of it"
+        None,
+        pattern="^[0-9a-f]{8,64}$",
+        description="hash of the file or download, or the first digits of it",
     )
 
     @model_validator(mode="after")
@@ -109,6 +112,8 @@ class Detector(Model):
             raise ValueError("give exactly one of 'train', 'file' and 'url'")
         if self.url and not self.sha256:
             raise ValueError("'url' needs 'sha256': downloads are checked")
+        if self.train and self.sha256:
+            raise ValueError("'sha256' goes with 'file' or 'url'")
         return self
 
 
@@ -155,7 +160,11 @@ class Recipe(Model):
     """How a stage trains the student."""
 
     loss: Loss | None = Field(None, description="distillation loss; none for training without a teacher")
-    inherit: bool = Field(True, description="stage 1 takes the first teacher's neck and heads where they fit")
+    inherit: Name = Field(
+        "first",
+        description="whose neck and heads the student takes: first (stage 1 takes its teacher's), each "
+        "(every stage takes its own teacher's), none, or a detector's name (stage 1 takes that one's)",
+    )
     optimizer: dict[str, Any] = Field(
         default_factory=lambda: {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
     )

@@ -46,10 +46,12 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
     if not last.teachers:
         settings["loss"] = None
     build = tapped_detector if last.teachers else detector
+    source = inherited_detector(experiment, recipe, chain)
     return {
         "dataset": dataset(experiment, layout),
         "student": build(experiment, student),
         "teachers": [tapped_detector(experiment, name) for name in last.teachers],
+        "inherits": detector(experiment, source) if source else None,
         "recipe": settings,
         "epochs": last.epochs,
         "seed": seed,
@@ -68,6 +70,18 @@ def complexity(experiment: Experiment, layout: Layout) -> dict:
         "dataset": dataset(experiment, layout),
         "detectors": {name: detector(experiment, name) for name in names},
     }
+
+
+def inherited_detector(experiment: Experiment, recipe: str, chain: str) -> str | None:
+    """The detector whose neck and heads the student takes at the start of a chain's last stage, if any."""
+    stages, settings = chains.parse(chain), experiment.recipes[recipe]
+    if not stages.last.teachers or settings.inherit == "none":
+        return None
+    if settings.inherit == "each":
+        return stages.last.teachers[0]
+    if stages.parent or settings.start == "student":
+        return None
+    return stages.last.teachers[0] if settings.inherit == "first" else settings.inherit
 
 
 def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> dict:
@@ -93,7 +107,7 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
     return {
         "dataset": {**dataset(experiment, layout), **settings, "generated": generated},
         "detectors": {
-            name: {**tapped_detector(experiment, name), "file": found.file}
+            name: {**tapped_detector(experiment, name), "file": found.file, "sha256": found.sha256}
             for name, found in experiment.detectors.items()
         },
         "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},

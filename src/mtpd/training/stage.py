@@ -34,9 +34,10 @@ from mtpd.training.stopping import Stop
 class Stage:
     """Everything that can change the result of a stage.
 
-    ``student`` and ``teachers`` are specs of detectors (``config``, ``overrides``, ``image_scale``; with a
-    teacher also ``taps``). ``dataset`` is as for ``pipelines.add_data``, with a ``name``; ``recipe`` is as in
-    the experiment file.
+    ``student``, ``teachers`` and ``inherits`` (the detector whose neck and heads the student takes, if any)
+    are specs of detectors (``config``, ``overrides``, ``image_scale``; with a teacher also ``taps``).
+    ``dataset`` is as for ``pipelines.add_data``, with a ``name``; ``recipe`` is as in the experiment file.
+    ``parent`` is the checkpoint that the student starts from, if not from its config's own weights.
     """
 
     dataset: dict
@@ -45,19 +46,26 @@ class Stage:
     epochs: int
     seed: int
     teachers: tuple[dict, ...] = ()
+    inherits: dict | None = None
     teacher_weights: tuple[str, ...] = ()
+    inherited_weights: str | None = None
     parent: str | None = None
-    workers: int = 0
+    workers: int = 0  # cannot change the result
 
-    def fingerprint(self, config: Config) -> str:
-        """Hash of the resolved detectors, the settings, the checksums of all inputs, and this version."""
-        inputs = [*self.teacher_weights, *([self.parent] if self.parent else [])]
-        inputs += [self.dataset[split]["annotations"] for split in ("train", "val")]
+    def fingerprint(self) -> str:
+        """Hash of the settings, the resolved configs, the content of all input files, and this version."""
+        annotations = [self.dataset[split]["annotations"] for split in ("train", "val")]
         return files.fingerprint(
-            [config.model.to_dict(), self.dataset, self.recipe, self.epochs, self.seed]
-            + [configs.resolved(spec) for spec in self.teachers]
-            + [files.sha256(path) for path in inputs]
-            + [mtpd.__version__]
+            {
+                "settings": [self.dataset, self.recipe, self.epochs, self.seed],
+                "student": configs.resolved(self.student),
+                "teachers": [configs.resolved(spec) for spec in self.teachers],
+                "inherits": self.inherits and configs.resolved(self.inherits),
+                "files": [files.sha256(path) for path in (*annotations, *self.teacher_weights)],
+                "inherited": self.inherited_weights and files.sha256(self.inherited_weights),
+                "parent": self.parent and files.sha256(self.parent),
+                "version": mtpd.__version__,
+            }
         )
 
 
@@ -97,7 +105,7 @@ def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
     if stage.parent:
         config = configs.without_pretraining(config)
-    folder = work / stage.fingerprint(config)
+    folder = work / stage.fingerprint()
     found = [_newest_state(folder, say) if is_main_process() else None]
     broadcast_object_list(found)
     newest = found[0]
@@ -179,11 +187,7 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
         checkpoints.load(spec, path, classes)
         for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)
     ]
-    inherited = {}
-    if teachers and stage.recipe["inherit"] and not stage.parent:
-        others = teachers[0].dataset_meta["classes"] != classes
-        per_class = configs.class_dependent(stage.student, classes) if others else set()
-        inherited = inherit(student, teachers[0].state_dict(), per_class)
+    inherited = _inherit(stage, student, classes) if stage.inherits else {}
     _keep_weights(student)
     if not teachers:
         return student, inherited
@@ -192,6 +196,13 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
     taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
     distiller = Distiller(student, teachers, loss["name"], loss["options"], taps, scales, get_device())
     return distiller, inherited
+
+
+def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:
+    """Give the student the neck and heads of ``stage.inherits``; the names of the tensors, by fate."""
+    own = checkpoints.classes_of_checkpoint(stage.inherited_weights) or classes
+    per_class = configs.class_dependent(stage.student, classes) if own != classes else set()
+    return inherit(student, checkpoints.read_weights(stage.inherited_weights), per_class)
 
 
 def _keep_weights(student: nn.Module) -> None:
