@@ -12,7 +12,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study test test-slow test-faults lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ $(READY): envs/install.sh envs/requirements.txt envs/build-requirements.txt pypr
 demo: $(READY) ## run the demo experiment (config/config.yaml) to tables and plots
 	snakemake --cores $(CORES)
 	@echo "tables and plots: results/demo"
+
+zoo: $(READY) ## train the teachers of the demo and the studies again (config/zoo.yaml), and write their weights
+	snakemake --cores $(CORES) --configfile config/zoo.yaml -- published
+	@echo "half-precision weights and cards: results/zoo/published (config/zoo has those that ship)"
 
 test: $(READY) ## run the default test suite, in two processes
 	pytest -n 2

@@ -64,3 +64,18 @@ def test_overrides_go_in_by_dotted_key():
         "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py", {"model.backbone.depth": 18}, ("cell",)
     )
     assert config.model.backbone.depth == 18
+
+
+def test_a_half_precision_copy_is_the_same_detector_and_half_as_large(tmp_path):
+    detector = build("r18_w16")
+    detector.backbone.layer1[0].bn1.running_var.fill_(1e6)  # beyond half's range
+    config = configs.load_config(str(PROJECT / "config/detectors/r18_w16.py"), {}, shapes.CLASSES)
+    checkpoints.save_student(tmp_path / "full.pth", detector, config, shapes.CLASSES, {})
+    checkpoints.save_half_precision(tmp_path / "full.pth", tmp_path / "half.pth")
+    copy = build("r18_w16", seed=1)
+    checkpoints.load_weights(copy, tmp_path / "half.pth")
+    for name, tensor in detector.state_dict().items():
+        torch.testing.assert_close(copy.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    assert checkpoints.classes_of_checkpoint(tmp_path / "half.pth") == shapes.CLASSES
+    assert (tmp_path / "half.pth").stat().st_size < 0.55 * (tmp_path / "full.pth").stat().st_size
+    assert str(tmp_path) not in str(checkpoints.read_checkpoint(tmp_path / "half.pth")["meta"])

@@ -1,4 +1,4 @@
-"""RetinaNet of the demo: like the student r18_w8.py, with 16 base channels."""
+"""Like r18_w8.py, with 16 base channels."""
 
 _base_ = ["r18_w8.py"]
 

@@ -1,4 +1,4 @@
-"""RetinaNet of the demo: like the student r18_w8.py, with 32 base channels and a 96-channel FPN."""
+"""Like r18_w8.py, with 32 base channels and a 96-channel FPN."""
 
 _base_ = ["r18_w8.py"]
 

@@ -1,4 +1,4 @@
-"""RetinaNet, the demo's student: ResNet-18 with 8 base channels, trained from scratch, 64-channel FPN."""
+"""Small RetinaNet: ResNet-18 with 8 base channels, from scratch, 64-channel FPN with strides 8, 16, 32."""
 
 _base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py"]
 

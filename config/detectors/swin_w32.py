@@ -1,4 +1,4 @@
-"""RetinaNet of the demo: like r18_w8.py, with a small Swin Transformer of 32 embedding channels."""
+"""Like r18_w8.py, with a small Swin Transformer of 32 embedding channels."""
 
 _base_ = ["r18_w8.py"]
 

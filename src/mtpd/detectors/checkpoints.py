@@ -104,6 +104,19 @@ def load(spec: dict, path: str | Path, classes: tuple[str, ...]) -> nn.Module:
     return detector
 
 
+def save_half_precision(source: str | Path, target: str | Path) -> None:
+    """Copy a checkpoint with its weights in half precision; of its meta data only the class names stay.
+
+    Vectors (biases, statistics of batch norms) stay as they are: they are small, and can exceed half's range.
+    """
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() and tensor.dim() > 1 else tensor
+        for name, tensor in read_weights(source).items()
+    }
+    meta = {"dataset_meta": {"classes": classes_of_checkpoint(source)}}
+    _save({"meta": meta, "state_dict": weights}, Path(target))
+
+
 def save_student(
     path: Path, student: nn.Module, config: Config, classes: tuple[str, ...], provenance: dict
 ) -> None:
@@ -114,6 +127,10 @@ def save_student(
         "mtpd": {"version": mtpd.__version__, **provenance},
     }
     weights = {name: tensor.cpu() for name, tensor in student.state_dict().items()}
+    _save({"meta": meta, "state_dict": weights}, path)
+
+
+def _save(content: dict, path: Path) -> None:
     partial = path.with_suffix(".partial")
-    torch.save({"meta": meta, "state_dict": weights}, partial)
+    torch.save(content, partial)
     partial.replace(path)

@@ -15,6 +15,7 @@ STAGE = "results/{dataset}/students/{student}/{recipe}/{chain}/seed{seed}"
 EXPERIMENT = "results/{experiment}"
 TABLES = f"{EXPERIMENT}/tables"
 PLOTS = f"{EXPERIMENT}/plots"
+PUBLISHED = f"{EXPERIMENT}/published"
 CHECKS = "work/checks"
 
 
