@@ -23,7 +23,7 @@ $(READY): envs/install.sh envs/requirements.txt envs/build-requirements.txt pypr
 	@[[ -n "$(PYTHON)" ]] || { echo "no Python 3.11 or 3.12 found: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@"$(BIN)/python" -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) || \
 		{ echo "cannot make a virtual environment: install venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	@PYTHON=$(BIN)/python envs/install.sh
+	@PYTHON="$(BIN)/python" envs/install.sh
 	@touch $@
 
 demo: $(READY) ## run the demo experiment (config/config.yaml) to tables and plots
