@@ -7,7 +7,7 @@ from mtpd import files
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--file", required=True)
-parser.add_argument("--sha256", required=True, help="in hex, or its first digits; empty: not checked")
+parser.add_argument("--sha256", nargs="?", const="", default="", help="in hex, or its first digits")
 parser.add_argument("--out", required=True)
 args = parser.parse_args()
 
