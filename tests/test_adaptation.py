@@ -44,7 +44,7 @@ def test_a_linear_image_costs_nothing_and_independent_features_cost_everything()
     assert measured(features(5, 1, images=64), features(5, 2, images=64)) == pytest.approx(1, abs=0.03)
 
 
-def test_it_is_not_symmetric():
+def test_cost_from_a_to_b_differs_from_b_to_a():
     a = features(6)
     part = a[:, :2]
     assert measured(a, part) < 1e-6
@@ -66,7 +66,7 @@ def test_a_channel_that_never_changes_is_left_out():
     assert measured(a, torch.cat([b, dead[: len(b)]], 1)) == pytest.approx(measured(a, b), rel=1e-9)
 
 
-def test_batches_add_up():
+def test_moments_of_batches_equal_moments_of_all_images():
     a, b = related()
     whole, parts = Moments(), Moments()
     whole.add(a, b)

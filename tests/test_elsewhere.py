@@ -10,6 +10,8 @@ import yaml
 from conftest import PROJECT
 from snakes import TINY
 
+from mtpd.detectors.checkpoints import read_checkpoint
+
 PARTS = ("Snakefile", "workflow", "src", "config", "envs")
 
 
@@ -41,10 +43,13 @@ def snakemake(snakefile, folder, *arguments):
 
 
 def test_a_stage_runs_from_a_path_with_spaces(project, elsewhere):
-    """Detectors, checks, and a stage with a teacher; the shipped configs are found in the project."""
+    """Detectors, checks, and a stage with a teacher; configs and library are this project's."""
+    (project / "src/mtpd/__init__.py").write_text('__version__ = "of the copy"')
     metrics = "results/few-shapes/students/student/pkd/swin@1/seed0/metrics.json"
     snakemake(project / "Snakefile", elsewhere, metrics, "--configfile", TINY)
     assert "AP" in json.loads((elsewhere / metrics).read_text())["bbox"]
+    student = read_checkpoint((elsewhere / metrics).with_name("student.pth"))
+    assert student["meta"]["mtpd"]["version"] == "of the copy"
 
 
 def test_a_config_of_the_working_folder_goes_before_the_projects(project, elsewhere):

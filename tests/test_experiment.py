@@ -62,6 +62,13 @@ def test_a_config_is_made_of_the_files_it_builds_on(tmp_path):
         config_files(str(tmp_path / "light.py"))
 
 
+@pytest.mark.parametrize("text", ["_base_ = './a' + name", "with read_base():\n    from .a import *"])
+def test_bases_that_cannot_be_followed_are_refused(text, tmp_path):
+    (tmp_path / "odd.py").write_text(text)
+    with pytest.raises(ConfigError, match=r"odd\.py: cannot be read as an mmdet config"):
+        config_files(str(tmp_path / "odd.py"))
+
+
 def test_options_of_losses_are_those_of_their_classes():
     for name, loss in LOSSES.items():
         assert set(LOSS_OPTIONS[name]) == set(inspect.signature(loss).parameters) - {"channels"}

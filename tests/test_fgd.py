@@ -16,7 +16,7 @@ images = st.lists(st.tuples(coordinates, coordinates, coordinates, coordinates),
 
 @settings(max_examples=40, deadline=None)
 @given(shapes.filter(lambda shape: shape[1] > 1), st.lists(images, min_size=3, max_size=3))
-def test_fgd_is_its_formula(shape, drawn):
+def test_fgd_equals_plain_loops(shape, drawn):
     """Boxes anywhere, on the border, of no size, or none at all."""
     s, t = pair(shape)
     n, c, h, w = s.shape
@@ -106,6 +106,6 @@ AUTHORS = {  # of each kind of student: alpha, beta, gamma, lambda, tau
 
 
 @pytest.mark.parametrize("kind", AUTHORS)
-def test_fgds_weights_are_its_authors(kind):
+def test_fgd_has_the_authors_weights(kind):
     loss = FGD([2], **FGD.defaults(kind, "anchor"))
     assert (loss.alpha, loss.beta, loss.gamma, loss.lambda_, loss.tau) == AUTHORS[kind]

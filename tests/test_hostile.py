@@ -97,7 +97,7 @@ def hostile(request, tmp_path):
     assert not (tmp_path / "intruder-was-here").exists()
 
 
-def test_the_files_are_hostile(tmp_path):
+def test_unsafe_loading_would_run_the_code(tmp_path):
     """Read without care, they do make the file."""
     for number, make in enumerate(FILES):
         if make is as_tar:  # torch refuses these itself, whatever it is told
@@ -130,7 +130,7 @@ def through_mmengines_own_reader(path, dataset, tmp_path):
 @pytest.mark.parametrize(
     "door", [as_teacher, as_start_of_a_chain, as_scored_detector, through_mmengines_own_reader]
 )
-def test_it_is_refused(door, hostile, dataset, tmp_path):
+def test_a_checkpoint_with_code_is_refused_by_every_reader(door, hostile, dataset, tmp_path):
     with pytest.raises(checkpoints.CheckpointError, match=r"hostile\.pth: refused"):
         door(hostile, dataset, tmp_path)
     assert not (tmp_path / "out").exists()

@@ -45,7 +45,7 @@ def test_it_stops_where_no_teacher_lies_between():
     assert "between" in why[-1]
 
 
-def test_policies():
+def test_each_policy_gives_its_order():
     orders = orders_by_policy("s", AP, COSTS, 2)
     assert orders["reverse"] == [["c", "b"]]
     assert orders["by-ap"] == [["a", "b", "c"]]

@@ -87,6 +87,21 @@ def test_a_killed_stage_resumes_and_gives_identical_results(
     assert_same_results(tmp_path, uninterrupted)
 
 
+def test_accumulated_gradients_outlive_a_kill_between_epochs(dataset, teacher, tmp_path, monkeypatch):
+    """Three iterations an epoch, two batches a step: the first epoch ends in the middle of a step."""
+    stage = progressive_stage(dataset, teacher, accumulate=2)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(stage, whole)
+    with monkeypatch.context() as patch:
+        moment = "before_train_epoch"
+        patch.setattr(History, moment, at(moment, ITERATIONS, interrupt), raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            run(stage, parts)
+    run(stage, parts)
+    assert "resuming after epoch 1 of 3\n" in said(parts)
+    assert_same_results(parts, whole)
+
+
 @pytest.mark.parametrize("loss", [name for name in LOSSES if name != "pkd"])
 def test_random_masks_and_learnt_parts_of_a_loss_resume_too(loss, dataset, teacher, tmp_path, monkeypatch):
     stage = progressive_stage(dataset, teacher, loss=loss, epochs=2)

@@ -40,7 +40,7 @@ def test_more_images_leave_the_first_ones_as_they_were(tmp_path, drawn):
     assert coco["annotations"] == drawn[1]["annotations"][: len(coco["annotations"])]
 
 
-def test_it_has_what_makes_detection_hard(drawn):
+def test_images_have_crowds_small_and_large_objects_and_empty_images(drawn):
     _, coco = drawn
     with_objects = {item["image_id"] for item in coco["annotations"]}
     sides = [max(item["bbox"][2:]) for item in coco["annotations"]]

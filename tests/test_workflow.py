@@ -40,7 +40,7 @@ def test_tables_and_plots_are_there(finished):
     assert (table[["params (M)", "GMACs", "ms/image"]] > 0).all(axis=None)
 
 
-def test_the_run_told_of_its_progress(finished):
+def test_progress_lines_are_printed(finished):
     said = (finished / "said").read_text()
     assert re.search(r"student/pkd/swin@1\+wide@1/seed0: epoch 1/1  loss \d+\.\d+  0 s left", said)
 
@@ -48,6 +48,7 @@ def test_the_run_told_of_its_progress(finished):
 def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):
     found = sorted((finished / "results/few-shapes").rglob("metrics.json"))
     assert len(found) == 3 + 3 + 3  # detectors, their stages, and the distilled ones
+    scored = 0
     for path in found:
         metrics = json.loads(path.read_text())
         predictions = json.loads(path.with_name("predictions.json").read_text())
@@ -60,6 +61,8 @@ def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):
             evaluation.accumulate()
             evaluation.summarize()
         assert list(metrics["bbox"].values()) == [100 * value for value in evaluation.stats], path
+        scored += 1
+    assert scored > 0
 
 
 def test_the_student_works_in_stock_mmdet_without_this_project(finished, tmp_path):

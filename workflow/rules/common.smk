@@ -24,13 +24,14 @@ SCRIPTS = shlex.quote(str(PROJECT / "workflow" / "scripts"))
 
 
 def script(name, processes=1):
-    """The beginning of a command: the interpreter and the script, under torchrun for several processes.
+    """The beginning of a command: this project's library, the interpreter (torchrun) and the script.
 
     Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
     project or its environment moves.
     """
     launch = f" -m torch.distributed.run --standalone --nproc-per-node {processes}" if processes > 1 else ""
-    return lambda wildcards, threads: f"{PYTHON}{launch} {SCRIPTS}/{name}"
+    path = f"PYTHONPATH={shlex.quote(str(LIBRARY))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    return lambda wildcards, threads: f"{path} {PYTHON}{launch} {SCRIPTS}/{name}"
 
 
 def one_of(names):

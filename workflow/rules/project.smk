@@ -13,7 +13,8 @@ except TypeError:
         "clone it, and give the path of its workflow/Snakefile in the clone"
     ) from None
 
-sys.path.insert(0, str(PROJECT / "src"))
+LIBRARY = PROJECT / "src"
+sys.path.insert(0, str(LIBRARY))
 
 # As in other workflows, the experiment is config/config.yaml of the working folder; else it is the demo.
 DEFAULT_CONFIG = "config/config.yaml"

@@ -51,15 +51,27 @@ def config_files(config: str) -> list[str]:
     """
     if config.startswith(MMDET):
         return []
-    files = [config]
     try:
-        tree = ast.parse(Path(config).read_text(), config)
+        bases = _bases(ast.parse(Path(config).read_text(), config))
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_base_":
-            bases = ast.literal_eval(node.value)
-            for base in [bases] if isinstance(bases, str) else bases:
-                inside = base.startswith(MMDET)
-                files += config_files(base if inside else str(Path(config).parent / base))
+    files = [config]
+    for base in bases:
+        files += config_files(base if base.startswith(MMDET) else str(Path(config).parent / base))
     return list(dict.fromkeys(files))
+
+
+def _bases(tree: ast.Module) -> list[str]:
+    """What a config's ``_base_`` names.
+
+    Raises:
+        ValueError: the names are not plain strings, or stand in a ``with read_base()`` block.
+    """
+    bases: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.With):
+            raise ValueError("'with read_base()' is not supported; use _base_")
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_base_":
+            found = ast.literal_eval(node.value)
+            bases += [found] if isinstance(found, str) else found
+    return bases
