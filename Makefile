@@ -17,7 +17,7 @@ export PATH := $(BIN):$(PATH)
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv and install the pinned set; MMCV_WHEEL or MMCV_INDEX name a ready mmcv
+setup: $(READY) ## make .venv and install the pinned packages; MMCV_WHEEL or MMCV_INDEX name a ready mmcv
 
 $(READY): envs/install.sh envs/requirements.txt envs/build-requirements.txt pyproject.toml
 	@[[ -n "$(PYTHON)" ]] || { echo "no Python 3.11 or 3.12 found: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -40,7 +40,7 @@ test: $(READY) ## run the default test suite, in two processes
 test-slow: $(READY) ## run the tests that the default suite leaves out
 	pytest -m slow
 
-test-faults: $(READY) ## kill the tiny experiment again and again, and compare (a quarter of an hour)
+test-faults: $(READY) ## interrupt the tiny experiment many times and compare results (15 minutes)
 	pytest -m faults
 
 lint: $(READY) ## ruff, snakefmt, snakemake --lint

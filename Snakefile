@@ -1,4 +1,4 @@
-# The workflow itself stands in workflow/, where Snakemake's workflow catalog looks for it.
+# The workflow is in workflow/, where the Snakemake workflow catalog expects it.
 include: "workflow/Snakefile"
 
 

@@ -35,7 +35,7 @@ build_mmcv() {
     # Without torch in sight, as under pip's build isolation, mmcv builds without operators and says nothing.
     MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$python" -m pip --disable-pip-version-check install -v \
         --no-deps --no-build-isolation "$mmcv" 2>&1 | tee -a "$log" | show_progress >&2 ||
-        { step "mmcv did not build; the compiler's words are in $log"; exit 1; }
+        { step "mmcv did not build; the compiler's output is in $log"; exit 1; }
 }
 
 install_mmcv() {
@@ -56,7 +56,7 @@ command -v g++ >/dev/null || [[ -n ${MMCV_WHEEL:-}${MMCV_INDEX:-} ]] ||
 : >"$log"
 step "1/4 torch and build tools"
 quietly pip install -r "$project/envs/build-requirements.txt"
-step "2/4 the pinned set"
+step "2/4 the pinned packages"
 quietly pip install -r "$project/envs/requirements.txt"
 step "3/4 mmcv"
 install_mmcv

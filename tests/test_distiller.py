@@ -214,7 +214,8 @@ def test_common_strides_are_told(caplog):
         logger.addHandler(caplog.handler)
         Distiller(build("r18_w8"), [build("r18_w32")], **PKD)
     assert (
-        "distils at strides [8, 16, 32]; the student has [8, 16, 32], the teacher [8, 16, 32]" in caplog.text
+        "distillation at strides [8, 16, 32]; the student has [8, 16, 32], the teacher [8, 16, 32]"
+        in caplog.text
     )
 
 

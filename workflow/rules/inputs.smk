@@ -1,6 +1,6 @@
 """Input functions and params of the rules, in the order of the pipeline.
 
-They stand apart from the rules because `snakemake --lint` asks for it.
+They are in a file of their own because `snakemake --lint` requires it.
 """
 
 

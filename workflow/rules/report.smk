@@ -29,7 +29,7 @@ rule measure_complexity:
         f"{folders.EXPERIMENT}/complexity.benchmark.tsv"
     conda:
         "../../envs/mtpd.yaml"
-    # More than there are, so that milliseconds are measured with the machine to itself.
+    # More threads than exist, so that no other job runs during the measurement.
     threads: 1024
     resources:
         mem_mb=compute.mem_mb,

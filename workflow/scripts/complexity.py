@@ -15,6 +15,6 @@ parser.add_argument(
 parser.add_argument("--out", type=Path, required=True)
 args = parser.parse_args()
 
-torch.set_num_threads(1)  # Snakemake tells MKL otherwise, by the rule's threads
+torch.set_num_threads(1)  # Snakemake sets the thread count from the rule's threads; measure on one thread
 spec = files.read_json(args.spec)
 files.write_text(args.out, complexity.complexities(spec["dataset"], spec["detectors"]).to_csv())

@@ -1,4 +1,4 @@
-"""Draw one split of the embedded data set."""
+"""Draw one split of the generated data set."""
 
 import argparse
 from pathlib import Path

@@ -20,8 +20,8 @@ def adaptation_costs(
     """Costs between all the detectors, by level (see ``cost.measure``).
 
     Args:
-        dataset: as in ``training.stage.Stage``.
-        specs: detectors as in ``training.stage.Stage``, by name.
+        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        specs: detectors by name, as made by ``mtpd.experiment.specs.tapped_detector``.
         weights: their checkpoints, in that order.
         settings: ``probe_images``, ``ridge`` and ``seed``.
     """

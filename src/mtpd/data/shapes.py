@@ -1,4 +1,4 @@
-"""The embedded data set: textured shapes on cluttered backgrounds, in COCO format.
+"""The generated data set: textured shapes on cluttered backgrounds, in COCO format.
 
 The same seed gives the same bytes. Shapes range from a few pixels to half the image. They overlap: a hidden
 shape is dropped, a partly hidden one keeps its whole outline. Some images have a crowd, some are empty.

@@ -34,15 +34,15 @@ def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] 
     """
     own = student.state_dict()
     report: dict[str, list[str]] = {
-        fate: [] for fate in ("inherited", "tiled", "skipped", "other_classes", "absent")
+        outcome: [] for outcome in ("inherited", "tiled", "skipped", "other_classes", "absent")
     }
     taken = {}
     for name, weight in _for_student(teacher, own).items():
-        fate = _fate(name, weight, own, per_class)
-        report[fate].append(name)
-        if fate == "tiled":
+        outcome = _outcome(name, weight, own, per_class)
+        report[outcome].append(name)
+        if outcome == "tiled":
             weight = weight.repeat(len(own[name]) // len(weight), *[1] * (weight.dim() - 1))
-        if fate in ("inherited", "tiled"):
+        if outcome in ("inherited", "tiled"):
             taken[name] = weight
     if not taken:
         raise InheritError(f"nothing to inherit: {_counts(report)}; set inherit: none in the recipe")
@@ -51,10 +51,10 @@ def inherit(student: nn.Module, teacher: dict[str, Tensor], per_class: set[str] 
 
 
 def _counts(report: dict[str, list[str]]) -> str:
-    """How many tensors met each fate, with the first three names."""
+    """How many tensors have each outcome, with the first three names."""
     return "; ".join(
-        f"{len(names)} {fate} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
-        for fate, names in report.items()
+        f"{len(names)} {outcome} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+        for outcome, names in report.items()
         if names
     )
 
@@ -74,7 +74,7 @@ def _for_student(teacher: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str
     return renamed
 
 
-def _fate(name: str, weight: Tensor, own: dict[str, Tensor], per_class: set[str]) -> str:
+def _outcome(name: str, weight: Tensor, own: dict[str, Tensor], per_class: set[str]) -> str:
     if name not in own:
         return "absent"
     if name in per_class:

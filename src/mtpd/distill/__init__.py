@@ -1,1 +1,1 @@
-"""Distillation: a student between its detection loss and the features of frozen teachers."""
+"""Distillation: the student, its frozen teachers, and the losses between their features."""

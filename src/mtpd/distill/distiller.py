@@ -108,7 +108,9 @@ class Distiller(BaseModel):
     def _link(self, found, teacher: nn.Module, theirs, loss: str, options: dict) -> TeacherLink:
         pairs = taps.pair_by_stride(found, theirs)
         strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
-        print_log("distils at strides {}; the student has {}, the teacher {}".format(*strides), "current")
+        print_log(
+            "distillation at strides {}; the student has {}, the teacher {}".format(*strides), "current"
+        )
         defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
         return TeacherLink(pairs, loss, {**defaults, **options})
 

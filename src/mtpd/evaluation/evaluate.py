@@ -16,8 +16,8 @@ def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[d
     """Score a detector's checkpoint on the validation split.
 
     Args:
-        dataset: as in ``mtpd.training.stage.Stage``.
-        detector: as in ``mtpd.training.stage.Stage``.
+        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        detector: as made by ``mtpd.experiment.specs.detector``.
         weights: its checkpoint.
         work: folder for the runner's logs.
 
