@@ -1,4 +1,4 @@
-"""The embedded data set: reproducible, and valid COCO."""
+"""The generated data set: reproducible, and valid COCO."""
 
 import hashlib
 

@@ -35,7 +35,7 @@ class Model(BaseModel):
 
 
 class Generate(Model):
-    """The embedded data set, 'shapes'."""
+    """The generated data set, 'shapes'."""
 
     train: int = Field(800, ge=1, description="training images")
     val: int = Field(200, ge=1, description="validation images")

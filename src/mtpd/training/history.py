@@ -54,7 +54,7 @@ class History(Hook):
             runner.val_loop.run()
 
     def _unvalidated(self) -> bool:
-        """Whether the last epoch has no validation yet, or a complete stage must make its predictions again."""
+        """Whether the last epoch has no validation, or a complete stage must make its predictions again."""
         if not self.rows:
             return False
         epoch = self.rows[-1]["epoch"]
