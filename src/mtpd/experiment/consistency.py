@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtpd.experiment import chains, rows, sources
+from mtpd.experiment import chains, orders, rows, sources
 from mtpd.experiment.errors import expected
-from mtpd.experiment.schema import INHERIT, Experiment
-
-MOST_TO_PERMUTE = 5
+from mtpd.experiment.schema import INHERIT, SEVERAL_CHAINS, Experiment
 
 
 def problems(experiment: Experiment) -> list[str]:
@@ -56,6 +54,7 @@ def _references(experiment: Experiment) -> Iterator[tuple[str, str, object]]:
         for teacher in chains.parse(arm.chain).teachers if arm.chain else ():
             yield f"arms.{key}.chain", teacher, detectors
         yield from ((f"arms.{key}.students", student, experiment.students) for student in arm.students or ())
+        yield from ((f"arms.{key}.against", control, experiment.arms) for control in arm.against)
 
 
 def _lists(experiment: Experiment) -> Iterator[tuple[str, tuple]]:
@@ -65,6 +64,7 @@ def _lists(experiment: Experiment) -> Iterator[tuple[str, tuple]]:
     yield from ((f"pools.{name}", pool) for name, pool in experiment.pools.items())
     yield from ((f"arms.{name}.seeds", arm.seeds or ()) for name, arm in experiment.arms.items())
     yield from ((f"arms.{name}.students", arm.students or ()) for name, arm in experiment.arms.items())
+    yield from ((f"arms.{name}.against", arm.against) for name, arm in experiment.arms.items())
 
 
 def _repeats(names: tuple) -> bool:
@@ -80,13 +80,44 @@ def _arm_problems(experiment: Experiment, key: str) -> Iterator[str]:
         stages = rows.longest_chain(experiment, key, student)
         if not teachers:
             yield f"pools.{arm.pool}: expected a teacher other than the student {student!r}"
-        elif arm.policy == "all" and teachers > MOST_TO_PERMUTE:
-            yield (
-                f"arms.{key}.policy: found 'all' with {teachers} teachers; expected at most "
-                f"{MOST_TO_PERMUTE} of them, because every order is a row"
-            )
+        elif wrong := _pool_size_problem(arm.policy, teachers, experiment.order.max_teachers):
+            yield f"arms.{key}.policy: found {arm.policy!r} with a pool of {teachers}; {wrong}"
         elif arm.epochs < stages:
             yield f"arms.{key}.epochs: found {arm.epochs}; expected one for each of up to {stages} stages"
+    for control in arm.against:
+        if wrong := _control_problem(experiment, key, control):
+            yield f"arms.{key}.against: found {control!r}{wrong}"
+
+
+def _pool_size_problem(policy: str, teachers: int, max_teachers: int) -> str | None:
+    """Why a policy cannot order that many teachers, if so."""
+    if policy == "all" and teachers > orders.MOST_TO_PERMUTE:
+        return f"expected at most {orders.MOST_TO_PERMUTE} teachers, because every order is a row"
+    if policy == "pairs" and teachers < 2:
+        return "expected at least 2 teachers"
+    sequences = orders.count_sequences(teachers, max_teachers)
+    if policy in ("min-max", "min-sum") and sequences > orders.MOST_SEQUENCES:
+        return (
+            f"with order.max_teachers: {max_teachers}, these are {sequences} sequences to look at; "
+            f"expected at most {orders.MOST_SEQUENCES}"
+        )
+    return None
+
+
+def _control_problem(experiment: Experiment, key: str, control: str) -> str | None:
+    """Why an arm cannot be compared with a control arm, if so."""
+    if control == key:
+        return ", the arm itself; expected another arm"
+    policy = experiment.arms[control].policy
+    if policy in SEVERAL_CHAINS:
+        return f", whose policy {policy!r} gives several chains; expected an arm with one chain per student"
+    for what, of in (("seed", rows.seeds), ("student", rows.students)):
+        own = of(experiment, key)
+        if not set(own) & set(of(experiment, control)):
+            return (
+                f", which shares no {what} with {key!r}; expected at least one of {', '.join(map(str, own))}"
+            )
+    return None
 
 
 def _detector_problems(experiment: Experiment) -> Iterator[str]:

@@ -18,6 +18,8 @@ PLOTS = f"{EXPERIMENT}/plots"
 PUBLISHED = f"{EXPERIMENT}/published"
 CHECKS = "work/checks"
 
+Pools = list[tuple[str, str]]  # each (student, pool)
+
 
 def logs(folder: str) -> str:
     """Where the jobs that write into a folder of results log."""
@@ -56,13 +58,20 @@ class Layout:
         pattern = self.stage(student, "*", "*", "*")
         return len(list(Path().glob(f"{pattern}/student.pth")))
 
-    def tables(self) -> list[str]:
+    def tables(self, compared: bool, studied_pools: Pools) -> list[str]:
+        """Args: ``compared``, whether some arms are; ``studied_pools``, of which many orders are trained."""
         folder = TABLES.format(experiment=self.experiment)
-        return [f"{folder}/main.{kind}" for kind in ("csv", "md", "tex")]
+        names = ["main", *["comparison"] * compared, *(f"orders_{s}_{pool}" for s, pool in studied_pools)]
+        correlations = [f"{folder}/correlation_{student}_{pool}.csv" for student, pool in studied_pools]
+        return [
+            *(f"{folder}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")),
+            *correlations,
+        ]
 
-    def plots(self, ordered_pools: list[tuple[str, str]]) -> list[str]:
-        """Args: ``ordered_pools``, each (student, pool) whose costs are drawn."""
+    def plots(self, ordered_pools: Pools, compared: bool, studied_pools: Pools) -> list[str]:
+        """Args: ``ordered_pools``, whose costs are drawn; the others as for ``tables``."""
         folder = PLOTS.format(experiment=self.experiment)
-        names = ["ap_over_epochs", "direct_vs_progressive"]
+        names = ["ap_over_epochs", "direct_vs_progressive", *["comparison"] * compared]
         names += [f"adaptation_cost_{student}_{pool}" for student, pool in ordered_pools]
+        names += [f"orders_{student}_{pool}" for student, pool in studied_pools]
         return [f"{folder}/{name}.{kind}" for name in names for kind in ("svg", "png")]

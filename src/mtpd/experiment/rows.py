@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mtpd.experiment import chains
 from mtpd.experiment.layout import Layout
-from mtpd.experiment.schema import Arm, Experiment
+from mtpd.experiment.schema import SEVERAL_CHAINS, Arm, Experiment
 
 Orders = dict[str, list[list[str]]]  # by policy
 
@@ -38,26 +38,53 @@ def longest_chain(experiment: Experiment, arm: str, student: str) -> int:
     if spec.chain:
         return len(chains.parse(spec.chain).stages)
     count = len(set(experiment.pools[spec.pool]) - {student})
-    if spec.policy == "strongest":
-        return 1
-    return min(count, experiment.order.max_teachers) if spec.policy in ("bgs", "reverse") else count
+    if spec.policy in ("by-ap", "all"):
+        return count
+    most = {"strongest": 1, "pairs": 2}.get(spec.policy, experiment.order.max_teachers)
+    return min(count, most)
 
 
 def most_stages(experiment: Experiment, arm: str, student: str) -> int:
     """How many stages an arm has at most for one student and seed."""
-    stages = longest_chain(experiment, arm, student)
-    return stages * (math.factorial(stages) if experiment.arms[arm].policy == "all" else 1)
+    spec, stages = experiment.arms[arm], longest_chain(experiment, arm, student)
+    if spec.policy not in SEVERAL_CHAINS:
+        return stages
+    return stages * math.perm(len(set(experiment.pools[spec.pool]) - {student}), stages)
 
 
 def ordered_pools(experiment: Experiment) -> list[tuple[str, str]]:
     """Every (student, pool) whose order some arm asks for."""
-    pairs = [
-        (student, arm.pool)
-        for name, arm in experiment.arms.items()
-        if arm.policy
-        for student in students(experiment, name)
-    ]
+    return _pools(experiment, [name for name, arm in experiment.arms.items() if arm.policy])
+
+
+def studied_pools(experiment: Experiment) -> list[tuple[str, str]]:
+    """Every (student, pool) of which some arm trains many orders."""
+    return _pools(experiment, [name for name, arm in experiment.arms.items() if arm.policy in SEVERAL_CHAINS])
+
+
+def _pools(experiment: Experiment, arms: list[str]) -> list[tuple[str, str]]:
+    pairs = [(s, experiment.arms[name].pool) for name in arms for s in students(experiment, name)]
     return list(dict.fromkeys(pairs))
+
+
+def studied_arms(experiment: Experiment, student: str, pool: str) -> dict[str, Arm]:
+    """The arms that train many orders of a pool with this student."""
+    return {
+        name: arm
+        for name, arm in experiment.arms.items()
+        if arm.policy in SEVERAL_CHAINS and arm.pool == pool and student in students(experiment, name)
+    }
+
+
+def comparisons(experiment: Experiment) -> list[tuple[str, str]]:
+    """Every (arm, control) whose difference is reported."""
+    return [(name, control) for name, arm in experiment.arms.items() for control in arm.against]
+
+
+def compared_arms(experiment: Experiment) -> dict[str, Arm]:
+    """The arms of ``comparisons``."""
+    names = {name for pair in comparisons(experiment) for name in pair}
+    return {name: arm for name, arm in experiment.arms.items() if name in names}
 
 
 def reported_detectors(experiment: Experiment) -> list[str]:

@@ -14,7 +14,8 @@ from mtpd.experiment import chains
 from mtpd.experiment.errors import expected
 
 Name = Annotated[str, StringConstraints(pattern=f"^{chains.NAME}$")]
-Policy = Literal["bgs", "reverse", "by-ap", "strongest", "all"]
+Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
+SEVERAL_CHAINS = ("pairs", "all")  # the policies that give a student more than one chain
 Names = tuple[Name, ...]
 Seed = Annotated[int, Field(ge=0)]
 INHERIT = ("first", "each", "none")  # any other value is the name of a detector
@@ -121,7 +122,9 @@ class Order(Model):
     probe_images: int = Field(
         200, ge=4, description="training images on which the adaptation cost is measured"
     )
-    max_teachers: int = Field(3, ge=1, description="largest number of teachers that BGS chooses")
+    max_teachers: int = Field(
+        3, ge=1, description="largest number of teachers that bgs, min-max and min-sum choose"
+    )
     ridge: float = Field(1e-4, ge=0, le=1, description="ridge of the fit, for channels of unit variance")
     seed: Seed = 0
 
@@ -217,6 +220,9 @@ class Arm(Model):
         None, min_length=1, description="by default those of the experiment"
     )
     students: Names | None = Field(None, min_length=1, description="by default those of the experiment")
+    against: Names = Field(
+        (), description="control arms: the differences in AP from them are reported, with 95% intervals"
+    )
 
     @model_validator(mode="after")
     def _chain_or_policy(self) -> Arm:

@@ -5,9 +5,11 @@ So everything that can change a job's result stands in its spec, and nothing els
 
 from __future__ import annotations
 
+from typing import get_args
+
 from mtpd.experiment import chains, rows
 from mtpd.experiment.layout import Layout
-from mtpd.experiment.schema import Compute, Experiment
+from mtpd.experiment.schema import Compute, Experiment, Policy
 
 SPLITS = ("train", "val")
 
@@ -92,6 +94,7 @@ def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> di
         "student": student,
         "detectors": {name: tapped_detector(experiment, name) for name in members},
         "order": experiment.order.model_dump(),
+        "policies": get_args(Policy),  # an order.json of a version with fewer policies is made again
     }
 
 
