@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mtpd.report import plots
+from mtpd.report import comparison, order_study, plots, study_plots
 
 SEEDS = pd.DataFrame(
     [
@@ -23,6 +23,74 @@ def test_each_student_has_a_bar_of_its_own_at_the_mean_of_its_seeds(students, na
     axis = plots.arms(SEEDS[SEEDS["student"].isin(students)], "x").axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == names
     assert [bar.get_width() for bar in axis.patches] == pytest.approx(means)
+    # 12.706: the 97.5% quantile of Student's t with 1 degree of freedom; 10 and 11 deviate by 0.5 from 10.5.
+    half = 12.706 * (2 * 0.5**2) ** 0.5 / 2**0.5
+    (first, *_) = [line for bars in axis.containers if hasattr(bars, "has_xerr") for line in bars.lines[2]]
+    ends = [x for x, _ in first.get_segments()[0]]
+    assert ends == pytest.approx([means[0] - half, means[0] + half], abs=1e-3)
+
+
+def test_one_seed_has_a_bar_without_an_interval():
+    axis = plots.arms(SEEDS.query("seed == 0 and student == 'a'"), "x").axes[0]
+    assert [bar.get_width() for bar in axis.patches] == [10]
+    assert "10.0" in texts(axis)
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def compared(control_aps):
+    """An arm with AP 20 and 22 (seeds 0 and 1) against a control with these."""
+    lines = [("arm", "a@1+b@1", seed, ap) for seed, ap in enumerate((20.0, 22.0))]
+    lines += [("control", "b@2", seed, ap) for seed, ap in enumerate(control_aps)]
+    seeds = pd.DataFrame(lines, columns=["arm", "chain", "seed", "AP"]).assign(student="s", kind="bbox")
+    return comparison.compare(seeds, [("arm", "control")])
+
+
+def test_a_comparison_shows_seeds_interval_zero_and_verdict():
+    axis = study_plots.differences(compared([19.0, 21.2]), "x").axes[0]
+    dots = next(line for line in axis.lines if line.get_marker() == "o")
+    assert dots.get_xdata() == pytest.approx([1.0, 0.8])
+    assert [0, 0] in [list(line.get_xdata()) for line in axis.lines]  # the zero line
+    interval = next(c for c in axis.containers if hasattr(c, "has_xerr")).lines[2][0].get_segments()[0]
+    assert [x for x, _ in interval] == pytest.approx([0.9 - 12.706 * 0.1, 0.9 + 12.706 * 0.1], abs=1e-3)
+    assert texts(axis) == ["+0.90  [-0.37, +2.17]  2 seeds: no difference shown"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["arm vs control\na@1+b@1 vs b@2"]
+    assert "difference in AP (points)" in axis.get_xlabel()
+
+
+def test_a_comparison_with_one_seed_is_a_dot_and_words():
+    axis = study_plots.differences(compared([19.5]), "x").axes[0]
+    assert texts(axis) == ["+0.50  one seed: no interval"]
+    assert not axis.containers
+
+
+def test_orders_are_drawn_at_their_predictions_and_policies_are_marked():
+    costs = {(x, y): 0.1 * (1 + ord(x) % 5 + ord(y) % 3) for x in "sabc" for y in "sabc" if x != y}
+    pairs = [[x, y] for x in "abc" for y in "abc" if x != y]
+    lines = [
+        ("pairs", f"{x}@1+{y}@1", seed, 10 + ord(x) - 0.5 * ord(y) + seed)
+        for x, y in pairs
+        for seed in (0, 1)
+    ]
+    seeds = pd.DataFrame(lines, columns=["arm", "chain", "seed", "AP"])
+    policies = {"bgs": [["a", "b"]], "reverse": [["b", "a"]], "min-sum": [["a", "b"]], "min-max": [["b"]]}
+    ranked = order_study.rank_orders(seeds, "s", costs, policies)
+    figure = study_plots.orders(ranked, order_study.correlations(ranked), "s")
+    for axis, prediction in zip(figure.axes, order_study.PREDICTIONS, strict=False):
+        assert "Spearman's rho" in axis.get_title()
+        assert prediction in axis.get_xlabel()
+        points = next(iter(axis.containers)).lines[0]
+        assert points.get_xdata().tolist() == ranked[prediction].tolist()
+        assert points.get_ydata().tolist() == ranked["AP"].tolist()
+        assert texts(axis) == [str(rank) for rank in ranked["rank"]]
+        marked = [line for line in axis.lines if line.get_markerfacecolor() == "none"]
+        assert len(marked) == 3  # bgs and min-sum choose the same; min-max's is not trained
+    assert "1  c → a" in texts(figure.axes[2])[0]
+    assert [t.get_text() for t in figure.legends[0].texts][1:] == [
+        f"order of {name}" for name in ("bgs", "reverse", "min-sum")
+    ]
 
 
 def test_stages_stand_one_after_the_other_with_their_teachers_ap():

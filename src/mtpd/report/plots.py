@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mtpd.experiment import chains
+from mtpd.report import tables
 
 # Okabe and Ito's palette, safe for colour-blind readers; grey is for "no teacher".
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
@@ -123,7 +124,7 @@ def _draw_ap(axis, chain: chains.Chain, history: pd.DataFrame) -> None:
 
 
 def arms(seeds: pd.DataFrame, title: str) -> Figure:
-    """AP at the end of every arm: a dot for each seed, a bar at their mean.
+    """AP at the end of every arm: a dot for each seed, a bar at their mean, a line for its 95% interval.
 
     Args:
         seeds: columns arm, student, chain, seed and AP.
@@ -131,16 +132,23 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
     """
     groups = _by_arm(seeds)
     figure, axis = plt.subplots(figsize=(7, 0.8 + 0.5 * len(groups)))
+    ends = []
     for y, (_, chain, group) in enumerate(groups):
-        mean = group["AP"].mean()
+        mean, half = group["AP"].mean(), tables.half_width(group["AP"])
         first = chains.parse(chain)
         colour = COLOURS[0] if len(first.stages) > 1 else COLOURS[1] if first.teachers else NO_TEACHER_COLOUR
         axis.barh(y, mean, height=0.6, color=colour, alpha=0.45)
-        axis.plot(group["AP"], np.full(len(group), y), "o", color=colour, markersize=5)
-        axis.annotate(f"{mean:.1f}", (group["AP"].max(), y), (7, 0), textcoords="offset points", va="center")
+        axis.plot(group["AP"], np.full(len(group), y - 0.13), "o", color=colour, markersize=5)
+        axis.errorbar(mean, y + 0.13, xerr=half, color="black", capsize=4, linewidth=1.2)
+        end = np.nanmax([mean + half, group["AP"].max()])
+        axis.annotate(f"{mean:.1f}", (end, y), (7, 0), textcoords="offset points", va="center")
+        ends.append(end)
     axis.set_yticks(range(len(groups)), [f"{arm}\n{chain}" for arm, chain, _ in groups])
     axis.invert_yaxis()
-    axis.set(xlabel="AP (validation); bar: mean over seeds, dots: seeds", xlim=(0, seeds["AP"].max() * 1.1))
+    axis.set(
+        xlabel="AP (validation); bar: mean over seeds, dots: seeds, line: 95% interval of the mean",
+        xlim=(0, max(ends) * 1.1),
+    )
     axis.set_title(f"{title}: AP at the end of each arm")
     kinds = {"no teacher": NO_TEACHER_COLOUR, "one stage": COLOURS[1], "several stages": COLOURS[0]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, alpha=0.45) for colour in kinds.values()]

@@ -1,16 +1,22 @@
-"""The main table of an experiment: a row for each teacher, student and arm."""
+"""The main table of an experiment: a row for each teacher, student and arm; and how tables are written."""
 
 from __future__ import annotations
 
 from functools import partial
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from mtpd import files
+from mtpd.report import statistics
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 COST = {"params_m": "params (M)", "gmacs": "GMACs", "ms_per_image": "ms/image"}
-DIGITS = {"params (M)": 2, "GMACs": 2}
+HALF_WIDTH = "\N{PLUS-MINUS SIGN}95%"  # of the interval of AP
+DIGITS = {
+    **dict.fromkeys(("params (M)", "GMACs", "difference", "95% low", "95% high", "rho"), 2),
+    **dict.fromkeys(("sum of step costs", "largest step cost"), 3),
+}
 NOTHING = "\N{EN DASH}"
 
 
@@ -67,15 +73,22 @@ def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.D
     alone = pd.DataFrame(lines).sort_values(["role", "AP"], ascending=[False, False])
     groups = seeds.groupby(["arm", "student", "chain", "kind"], sort=False)
     arms = groups[list(METRICS)].mean().reset_index()
-    arms["sd"] = groups["AP"].std().to_numpy()
+    arms[HALF_WIDTH] = groups["AP"].agg(half_width).to_numpy()
     arms["seeds"] = groups.size().to_numpy()
     arms = arms.rename(columns={"arm": "row", "student": "detector"}).assign(role="arm")
     table = pd.concat([alone, arms], ignore_index=True)
     table = table.join(complexity.rename(columns=COST), on="detector")
-    columns = ["row", "role", "detector", "chain", "seeds", "AP", "sd", *METRICS[1:], *COST.values()]
+    columns = ["row", "role", "detector", "chain", "seeds", "AP", HALF_WIDTH, *METRICS[1:], *COST.values()]
     if (table["kind"] == "segm").any():
         columns.insert(4, "kind")
     return table[columns].astype({"seeds": "Int64"})
+
+
+def half_width(ap: pd.Series) -> float:
+    """Half the width of the interval of the mean over seeds, AP points; NaN with one seed."""
+    found = ap.dropna()
+    half = statistics.mean_interval(found).half if len(found) else None
+    return float("nan") if half is None else half
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -83,15 +96,14 @@ def as_markdown(table: pd.DataFrame) -> str:
 
 
 def as_latex(table: pd.DataFrame) -> str:
-    text = _readable(table).rename(columns=_escape)
-    text = text.map(_escape)
-    return text.to_latex(index=False, column_format="l" * 4 + "r" * (table.shape[1] - 4))
+    columns = "".join("r" if is_numeric_dtype(kind) else "l" for kind in table.dtypes)
+    return _readable(table).map(_escape).rename(columns=_escape).to_latex(index=False, column_format=columns)
 
 
 def _escape(text: str) -> str:
     for symbol in "_&%#":
         text = text.replace(symbol, f"\\{symbol}")
-    return text.replace("~", r"\textasciitilde{}")
+    return text.replace("~", r"\textasciitilde{}").replace("\N{PLUS-MINUS SIGN}", r"$\pm$")
 
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:

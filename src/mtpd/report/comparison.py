@@ -1,0 +1,85 @@
+"""Arms against their controls: differences in AP, paired by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mtpd.report import statistics
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A chain of an arm and the chain of its control, for one student and one kind of AP (bbox, segm).
+
+    ``ap`` and ``control_ap`` are AP points by seed, of the seeds that both have.
+    """
+
+    student: str
+    kind: str
+    arm: str
+    chain: str
+    control: str
+    control_chain: str
+    ap: dict[int, float]
+    control_ap: dict[int, float]
+
+    @property
+    def differences(self) -> list[float]:
+        """Arm minus control, of each seed."""
+        return [self.ap[seed] - self.control_ap[seed] for seed in self.ap]
+
+    @property
+    def difference(self) -> statistics.Estimate:
+        return statistics.paired_difference(self.ap, self.control_ap)
+
+
+def compare(seeds: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[Comparison]:
+    """Every chain of an arm against its control's, for each student and kind that both have.
+
+    Args:
+        seeds: of ``tables.seed_rows``.
+        pairs: each (arm, control); a control has one chain for each student.
+    """
+    groups = {
+        key: group.dropna(subset="AP").set_index("seed")["AP"].to_dict()
+        for key, group in seeds.groupby(["student", "kind", "arm", "chain"], sort=False)
+    }
+    return [
+        Comparison(*where, arm, chain, control, control_chain, *_shared(ap, control_ap))
+        for arm, control in pairs
+        for (*where, name, chain), ap in groups.items()
+        for (*there, other, control_chain), control_ap in groups.items()
+        if (name, other) == (arm, control) and where == there and ap.keys() & control_ap.keys()
+    ]
+
+
+def _shared(*by_seed: dict[int, float]) -> list[dict[int, float]]:
+    """The same, of the seeds that all have."""
+    seeds = sorted(set.intersection(*map(set, by_seed)))
+    return [{seed: values[seed] for seed in seeds} for values in by_seed]
+
+
+def table(comparisons: list[Comparison]) -> pd.DataFrame:
+    """A row for each comparison; the column kind only where there are masks."""
+    lines = [
+        {
+            "student": c.student,
+            "kind": c.kind,
+            "arm": c.arm,
+            "chain": c.chain,
+            "control": c.control,
+            "control chain": c.control_chain,
+            "seeds": c.difference.count,
+            "AP": statistics.mean_interval([*c.ap.values()]).mean,
+            "control AP": statistics.mean_interval([*c.control_ap.values()]).mean,
+            "difference": c.difference.mean,
+            "95% low": c.difference.low,
+            "95% high": c.difference.high,
+            "verdict": statistics.verdict(c.difference),
+        }
+        for c in comparisons
+    ]
+    found = pd.DataFrame(lines).astype({"95% low": float, "95% high": float})
+    return found if (found["kind"] == "segm").any() else found.drop(columns="kind")
