@@ -6,7 +6,8 @@ The table is written by hand. The tiny experiment has the demo's keys and fewer 
 import pytest
 from snakes import changed, planned
 
-REPORT = {"write_tables": 1, "plot_stages": 1}
+COMPARISON = {"write_comparison": 1, "plot_comparison": 1}
+REPORT = {"write_tables": 1, "plot_stages": 1, **COMPARISON}
 NEW_ROWS = {"list_rows": 1, **REPORT}
 # Where costs are measured again, the chain of `direct` is not known before: its stage is not planned yet.
 ORDER = {"order_teachers": 1, "plot_costs": 1, **NEW_ROWS}
@@ -77,7 +78,22 @@ CHANGES = [
     ("recipes.pkd.validate_every", 2, DISTILLED),
     ("arms.no-teacher.chain", "none@2", {"train_stage": 1, **NEW_ROWS}),
     ("arms.progressive.chain", "swin@1+wide@2", {"train_stage": 1, **NEW_ROWS}),
+    ("arms.progressive.against", ["no-teacher"], COMPARISON),
     ("arms.progressive.seeds", [0, 1], {"train_stage": 2, **NEW_ROWS}),
+    # The order is measured; of the two orders, the first stage of one is trained already.
+    (
+        "arms.pairs",
+        {"recipe": "pkd", "policy": "pairs", "pool": "both", "epochs": 2},
+        {
+            "train_stage": 2,
+            "list_rows": 1,
+            "write_tables": 1,
+            "plot_stages": 1,
+            **COMPARISON,
+            "rank_orders": 1,
+            "plot_orders": 1,
+        },
+    ),
     ("arms.direct.epochs", 3, {"train_stage": 1, **NEW_ROWS}),
     ("seeds", [0, 1], {"train_stage": 4, **NEW_ROWS}),
     ("compute.threads", 2, NOTHING),

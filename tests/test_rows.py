@@ -1,9 +1,12 @@
 """What an experiment trains and is told, without Snakemake: rows, paths, specs."""
 
+import re
+
 import pytest
 from test_experiment import demo
 
 from mtpd.experiment import rows, specs
+from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout, logs, work
 from mtpd.experiment.reading import load_experiment
 
@@ -58,6 +61,9 @@ def test_written_arms_ask_for_no_order():
         ({"policy": "bgs", "pool": "all", "epochs": 9}, 2, 2),  # max_teachers: 2
         ({"policy": "strongest", "pool": "all", "epochs": 9}, 1, 1),
         ({"policy": "by-ap", "pool": "all", "epochs": 9}, 3, 3),
+        ({"policy": "min-max", "pool": "all", "epochs": 9}, 2, 2),
+        ({"policy": "min-sum", "pool": "all", "epochs": 9}, 2, 2),
+        ({"policy": "pairs", "pool": "all", "epochs": 9}, 2, 12),  # 6 pairs
         ({"policy": "all", "pool": "all", "epochs": 9}, 3, 18),  # 6 permutations of 3 stages
     ],
 )
@@ -65,6 +71,68 @@ def test_how_many_stages_an_arm_can_have(arm, longest, most):
     found = experiment(arms={"arm": {"recipe": "pkd", **arm}})
     assert rows.longest_chain(found, "arm", "r18w8") == longest
     assert rows.most_stages(found, "arm", "r18w8") == most
+
+
+def arms_with(**changes):
+    written = {"recipe": "pkd", "chain": "swin32@2"}
+    return {name: {**written, **changes.get(name, {})} for name in ("arm", "control")}
+
+
+def test_arms_are_compared_as_the_experiment_says():
+    arms = arms_with(arm={"against": ["control"]}) | {"other": {"recipe": "pkd", "chain": "swin32@3"}}
+    found = experiment(arms=arms)
+    assert rows.comparisons(found) == [("arm", "control")]
+    assert list(rows.compared_arms(found)) == ["arm", "control"]
+
+
+@pytest.mark.parametrize(
+    ("arms", "words"),
+    [
+        (arms_with(arm={"against": ["control", "control"]}), "arms.arm.against: found one twice"),
+        (
+            arms_with(arm={"against": ["control"], "seeds": [1]}, control={"seeds": [0, 2]}),
+            "arms.arm.against: found 'control', which shares no seed with 'arm'; expected at least one of 1",
+        ),
+        (
+            arms_with(arm={"against": ["control"], "students": ["r18w8"]}, control={"students": ["r18w16"]}),
+            "arms.arm.against: found 'control', which shares no student with 'arm'; expected at least",
+        ),
+        *(
+            (
+                arms_with(
+                    arm={"against": ["control"]},
+                    control={"chain": None, "policy": p, "pool": "all", "epochs": 9},
+                ),
+                f"arms.arm.against: found 'control', whose policy '{p}' gives several chains; expected",
+            )
+            for p in ("all", "pairs")
+        ),
+    ],
+)
+def test_arms_that_cannot_be_compared_are_refused(arms, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        experiment(arms=arms, students=["r18w8", "r18w16"])
+
+
+def test_orders_are_studied_where_an_arm_trains_many():
+    policy = {"recipe": "pkd", "pool": "all", "epochs": 9}
+    arms = {name: {**policy, "policy": name} for name in ("bgs", "pairs", "all")}
+    found = experiment(arms=arms)
+    assert rows.studied_pools(found) == [("r18w8", "all")]
+    assert list(rows.studied_arms(found, "r18w8", "all")) == ["pairs", "all"]
+    assert rows.studied_pools(experiment(arms={"bgs": arms["bgs"]})) == []
+
+
+def test_a_pool_with_too_many_sequences_is_refused():
+    detectors = demo()["detectors"]
+    detectors |= {f"t{i}": detectors["swin32"] for i in range(12)}
+    arm = {"recipe": "pkd", "policy": "min-sum", "pool": "all", "epochs": 99}
+    changes = {"detectors": detectors, "pools": {"all": [f"t{i}" for i in range(12)]}, "arms": {"arm": arm}}
+    assert experiment(**changes, order={"max_teachers": 5}).arms
+    with pytest.raises(
+        ConfigError, match=r"arms\.arm\.policy: found 'min-sum' with a pool of 12; .* expected at most"
+    ):
+        experiment(**changes, order={"max_teachers": 12})
 
 
 def test_students_and_teachers_are_reported_once():

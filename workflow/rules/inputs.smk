@@ -87,6 +87,8 @@ def stage_spec(wildcards):
 
 reported = rows.reported_detectors(experiment)
 reported_metrics = [layout.detector(name, "metrics.json") for name in reported]
+comparisons = rows.comparisons(experiment)
+compared = rows.compared_arms(experiment)
 
 
 def table_rows(arms=None):
@@ -97,3 +99,10 @@ def table_rows(arms=None):
 def stage_results(file, arms=None):
     """That file of every stage of the arms' rows."""
     return rows.stage_files(table_rows(arms), file)
+
+
+def study_results(wildcards):
+    """The metrics of every stage of the arms that train many orders of a pool, for this student."""
+    arms = rows.studied_arms(experiment, wildcards.student, wildcards.pool)
+    own = [row for row in table_rows(arms) if row["student"] == wildcards.student]
+    return rows.stage_files(own, "metrics.json")

@@ -1,0 +1,113 @@
+rule write_comparison:
+    input:
+        rows=f"{folders.EXPERIMENT}/rows.json",
+        stages=lambda w: stage_results("metrics.json", compared),
+    output:
+        csv=report(f"{folders.TABLES}/comparison.csv", caption="../report/comparison.rst", category="Tables"),
+        md=f"{folders.TABLES}/comparison.md",
+        tex=f"{folders.TABLES}/comparison.tex",
+    log:
+        f"{folders.logs(folders.TABLES)}/comparison.log",
+    benchmark:
+        f"{folders.TABLES}/comparison.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("comparison.py"),
+        arms=[arm for arm, _ in comparisons],
+        controls=[control for _, control in comparisons],
+    shell:
+        "{params.script} --rows {input.rows:q} --arms {params.arms:q} --controls {params.controls:q}"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
+
+
+rule plot_comparison:
+    input:
+        rows=f"{folders.EXPERIMENT}/rows.json",
+        stages=lambda w: stage_results("metrics.json", compared),
+    output:
+        svg=report(f"{folders.PLOTS}/comparison.svg", caption="../report/comparison.rst", category="Plots"),
+        png=f"{folders.PLOTS}/comparison.png",
+    log:
+        f"{folders.logs(folders.PLOTS)}/comparison.log",
+    benchmark:
+        f"{folders.PLOTS}/comparison.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("plot_comparison.py"),
+        arms=[arm for arm, _ in comparisons],
+        controls=[control for _, control in comparisons],
+    shell:
+        "{params.script} --rows {input.rows:q} --arms {params.arms:q} --controls {params.controls:q}"
+        " --title {wildcards.experiment:q} --out {output.svg:q} {output.png:q} > {log:q} 2>&1"
+
+
+rule rank_orders:
+    input:
+        rows=f"{folders.EXPERIMENT}/rows.json",
+        costs=lambda w: layout.order(w.student, w.pool, "cost.csv"),
+        order=lambda w: layout.order(w.student, w.pool, "order.json"),
+        stages=study_results,
+    output:
+        csv=report(
+            f"{folders.TABLES}/orders_{{student}}_{{pool}}.csv",
+            caption="../report/orders.rst",
+            category="Tables",
+        ),
+        md=f"{folders.TABLES}/orders_{{student}}_{{pool}}.md",
+        tex=f"{folders.TABLES}/orders_{{student}}_{{pool}}.tex",
+        correlation=f"{folders.TABLES}/correlation_{{student}}_{{pool}}.csv",
+    log:
+        f"{folders.logs(folders.TABLES)}/orders_{{student}}_{{pool}}.log",
+    benchmark:
+        f"{folders.TABLES}/orders_{{student}}_{{pool}}.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("orders.py"),
+        arms=lambda w: list(rows.studied_arms(experiment, w.student, w.pool)),
+    shell:
+        "{params.script} --rows {input.rows:q} --arms {params.arms:q} --costs {input.costs:q}"
+        " --order {input.order:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --correlation {output.correlation:q} > {log:q} 2>&1"
+
+
+rule plot_orders:
+    input:
+        orders=f"{folders.TABLES}/orders_{{student}}_{{pool}}.csv",
+        correlation=f"{folders.TABLES}/correlation_{{student}}_{{pool}}.csv",
+    output:
+        svg=report(
+            f"{folders.PLOTS}/orders_{{student}}_{{pool}}.svg",
+            caption="../report/orders.rst",
+            category="Plots",
+        ),
+        png=f"{folders.PLOTS}/orders_{{student}}_{{pool}}.png",
+    log:
+        f"{folders.logs(folders.PLOTS)}/orders_{{student}}_{{pool}}.log",
+    benchmark:
+        f"{folders.PLOTS}/orders_{{student}}_{{pool}}.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("plot_orders.py"),
+    shell:
+        "{params.script} --orders {input.orders:q} --correlation {input.correlation:q}"
+        " --title {wildcards.student:q} --out {output.svg:q} {output.png:q} > {log:q} 2>&1"

@@ -1,0 +1,24 @@
+"""Compare arms with their controls: differences in AP, paired by seed, with 95% intervals."""
+
+import argparse
+from pathlib import Path
+
+from mtpd import files
+from mtpd.report import comparison, tables
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--rows", type=Path, required=True)
+parser.add_argument("--arms", nargs="+", required=True)
+parser.add_argument("--controls", nargs="+", required=True, help="the control of each of --arms")
+parser.add_argument("--csv", type=Path, required=True)
+parser.add_argument("--md", type=Path, required=True)
+parser.add_argument("--tex", type=Path, required=True)
+args = parser.parse_args()
+
+rows = [row for row in files.read_json(args.rows) if row["arm"] in {*args.arms, *args.controls}]
+pairs = list(zip(args.arms, args.controls, strict=True))
+table = comparison.table(comparison.compare(tables.seed_rows(rows), pairs))
+
+files.write_text(args.csv, table.to_csv(index=False))
+files.write_text(args.md, tables.as_markdown(table))
+files.write_text(args.tex, tables.as_latex(table))
