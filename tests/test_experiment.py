@@ -16,15 +16,18 @@ from mtpd.experiment.sources import config_files
 PROJECT = Path(__file__).parents[1]
 
 
-def demo():
-    return yaml.safe_load((PROJECT / "config/config.yaml").read_text())
+def small():
+    """An experiment of a student and three teachers."""
+    return yaml.safe_load((PROJECT / "tests/data/small.yaml").read_text())
 
 
 @pytest.mark.parametrize(
-    "path", ["config/config.yaml", "tests/data/tiny.yaml", *map(str, (PROJECT / "config/examples").iterdir())]
+    "path",
+    [*PROJECT.glob("config/**/*.yaml"), *PROJECT.glob("tests/data/*.yaml")],
+    ids=lambda path: path.name,
 )
 def test_the_files_that_come_with_the_project_are_valid(path):
-    assert load_experiment(yaml.safe_load((PROJECT / path).read_text())).arms
+    assert load_experiment(yaml.safe_load(path.read_text())).arms
 
 
 def test_the_schema_in_the_project_is_the_models():
@@ -33,7 +36,7 @@ def test_the_schema_in_the_project_is_the_models():
 
 
 def changed(path, value):
-    experiment = demo()
+    experiment = small()
     node = experiment
     *parents, last = path
     for key in parents:
@@ -75,6 +78,6 @@ def test_options_of_losses_are_those_of_their_classes():
 
 
 def test_epochs_of_a_policy_count_all_its_stages():
-    arm = load_experiment(demo()).arms["progressive"]
+    arm = load_experiment(small()).arms["progressive"]
     chains = rows.chains_of(arm, {"bgs": [["r18w32", "swin32"]]})
     assert [str(chain) for chain in chains] == ["r18w32@4+swin32@4"]

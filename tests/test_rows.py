@@ -3,19 +3,19 @@
 import re
 
 import pytest
-from test_experiment import demo
+from test_experiment import small
 
 from mtpd.experiment import rows, specs
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout, logs, work
 from mtpd.experiment.reading import load_experiment
 
-LAYOUT = Layout("demo", "shapes")
+LAYOUT = Layout("small", "shapes")
 STAGE = "results/shapes/students/r18w8/pkd"
 
 
 def experiment(**changes):
-    return load_experiment({**demo(), **changes})
+    return load_experiment({**small(), **changes})
 
 
 def orders(student, pool):
@@ -124,7 +124,7 @@ def test_orders_are_studied_where_an_arm_trains_many():
 
 
 def test_a_pool_with_too_many_sequences_is_refused():
-    detectors = demo()["detectors"]
+    detectors = small()["detectors"]
     detectors |= {f"t{i}": detectors["swin32"] for i in range(12)}
     arm = {"recipe": "pkd", "policy": "min-sum", "pool": "all", "epochs": 99}
     changes = {"detectors": detectors, "pools": {"all": [f"t{i}" for i in range(12)]}, "arms": {"arm": arm}}
@@ -174,7 +174,7 @@ def test_a_stage_is_told_of_its_own_teacher_only():
     ],
 )
 def test_whose_neck_and_heads_a_stage_takes(inherit, chain, source):
-    recipes = demo()["recipes"]
+    recipes = small()["recipes"]
     recipes["pkd"]["inherit"] = inherit
     found = experiment(recipes=recipes)
     assert specs.inherited_detector(found, "pkd", chain) == source
@@ -183,7 +183,7 @@ def test_whose_neck_and_heads_a_stage_takes(inherit, chain, source):
 
 
 def test_a_student_that_starts_from_its_own_weights_inherits_only_from_each_teacher():
-    recipes = demo()["recipes"]
+    recipes = small()["recipes"]
     for inherit, source in (("first", None), ("each", "swin32"), ("r18w32", None)):
         recipes["pkd"].update(start="student", inherit=inherit)
         found = experiment(recipes=recipes)

@@ -23,7 +23,7 @@ RESULTS = (
     *(f"tables/{name}.{kind}" for name in ("main", "comparison") for kind in ("csv", "md", "tex")),
     *(
         f"plots/{name}.{kind}"
-        for name in ("ap_over_epochs", "direct_vs_progressive", "comparison", "adaptation_cost_student_both")
+        for name in ("ap_over_epochs", "direct_vs_progressive", "comparison", "adaptation_cost_student+both")
         for kind in ("svg", "png")
     ),
 )
@@ -61,15 +61,15 @@ def test_trained_orders_are_ranked(finished, tmp_path):
     arm = {"recipe": "pkd", "policy": "pairs", "pool": "both", "epochs": 2}
     path = changed(folder, "pairs", lambda e: e["arms"].update(pairs=arm))
     tables, plots = (folder / f"results/tiny/{name}" for name in ("tables", "plots"))
-    target = str((plots / "orders_student_both.svg").relative_to(folder))
+    target = str((plots / "orders_student+both.svg").relative_to(folder))
     code, said = snakemake(
         folder, target, "--rerun-triggers", "mtime", "--forcerun", "list_rows", config=path
     )
     assert code == 0, said
-    ranked = pd.read_csv(tables / "orders_student_both.csv")
+    ranked = pd.read_csv(tables / "orders_student+both.csv")
     assert sorted(ranked["chain"]) == ["swin@1+wide@1", "wide@1+swin@1"]
-    assert "min-sum" in (tables / "orders_student_both.md").read_text()
-    assert (plots / "orders_student_both.png").stat().st_size > 100
+    assert "min-sum" in (tables / "orders_student+both.md").read_text()
+    assert (plots / "orders_student+both.png").stat().st_size > 100
 
 
 def test_progress_lines_are_printed(finished):

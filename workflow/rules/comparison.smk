@@ -59,17 +59,17 @@ rule rank_orders:
         stages=study_results,
     output:
         csv=report(
-            f"{folders.TABLES}/orders_{{student}}_{{pool}}.csv",
+            f"{folders.TABLES}/orders_{{student}}+{{pool}}.csv",
             caption="../report/orders.rst",
             category="Tables",
         ),
-        md=f"{folders.TABLES}/orders_{{student}}_{{pool}}.md",
-        tex=f"{folders.TABLES}/orders_{{student}}_{{pool}}.tex",
-        correlation=f"{folders.TABLES}/correlation_{{student}}_{{pool}}.csv",
+        md=f"{folders.TABLES}/orders_{{student}}+{{pool}}.md",
+        tex=f"{folders.TABLES}/orders_{{student}}+{{pool}}.tex",
+        correlation=f"{folders.TABLES}/correlation_{{student}}+{{pool}}.csv",
     log:
-        f"{folders.logs(folders.TABLES)}/orders_{{student}}_{{pool}}.log",
+        f"{folders.logs(folders.TABLES)}/orders_{{student}}+{{pool}}.log",
     benchmark:
-        f"{folders.TABLES}/orders_{{student}}_{{pool}}.benchmark.tsv"
+        f"{folders.TABLES}/orders_{{student}}+{{pool}}.benchmark.tsv"
     localrule: True
     conda:
         "../../envs/mtpd.yaml"
@@ -87,19 +87,19 @@ rule rank_orders:
 
 rule plot_orders:
     input:
-        orders=f"{folders.TABLES}/orders_{{student}}_{{pool}}.csv",
-        correlation=f"{folders.TABLES}/correlation_{{student}}_{{pool}}.csv",
+        orders=f"{folders.TABLES}/orders_{{student}}+{{pool}}.csv",
+        correlation=f"{folders.TABLES}/correlation_{{student}}+{{pool}}.csv",
     output:
         svg=report(
-            f"{folders.PLOTS}/orders_{{student}}_{{pool}}.svg",
+            f"{folders.PLOTS}/orders_{{student}}+{{pool}}.svg",
             caption="../report/orders.rst",
             category="Plots",
         ),
-        png=f"{folders.PLOTS}/orders_{{student}}_{{pool}}.png",
+        png=f"{folders.PLOTS}/orders_{{student}}+{{pool}}.png",
     log:
-        f"{folders.logs(folders.PLOTS)}/orders_{{student}}_{{pool}}.log",
+        f"{folders.logs(folders.PLOTS)}/orders_{{student}}+{{pool}}.log",
     benchmark:
-        f"{folders.PLOTS}/orders_{{student}}_{{pool}}.benchmark.tsv"
+        f"{folders.PLOTS}/orders_{{student}}+{{pool}}.benchmark.tsv"
     localrule: True
     conda:
         "../../envs/mtpd.yaml"

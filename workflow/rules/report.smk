@@ -113,15 +113,15 @@ rule plot_costs:
         order=lambda w: layout.order(w.student, w.pool, "order.json"),
     output:
         svg=report(
-            f"{folders.PLOTS}/adaptation_cost_{{student}}_{{pool}}.svg",
+            f"{folders.PLOTS}/adaptation_cost_{{student}}+{{pool}}.svg",
             caption="../report/costs.rst",
             category="Plots",
         ),
-        png=f"{folders.PLOTS}/adaptation_cost_{{student}}_{{pool}}.png",
+        png=f"{folders.PLOTS}/adaptation_cost_{{student}}+{{pool}}.png",
     log:
-        f"{folders.logs(folders.PLOTS)}/costs_{{student}}_{{pool}}.log",
+        f"{folders.logs(folders.PLOTS)}/costs_{{student}}+{{pool}}.log",
     benchmark:
-        f"{folders.PLOTS}/costs_{{student}}_{{pool}}.benchmark.tsv"
+        f"{folders.PLOTS}/costs_{{student}}+{{pool}}.benchmark.tsv"
     localrule: True
     conda:
         "../../envs/mtpd.yaml"

@@ -61,8 +61,8 @@ class Layout:
     def tables(self, compared: bool, studied_pools: Pools) -> list[str]:
         """Args: ``compared``, whether some arms are; ``studied_pools``, of which many orders are trained."""
         folder = TABLES.format(experiment=self.experiment)
-        names = ["main", *["comparison"] * compared, *(f"orders_{s}_{pool}" for s, pool in studied_pools)]
-        correlations = [f"{folder}/correlation_{student}_{pool}.csv" for student, pool in studied_pools]
+        names = ["main", *["comparison"] * compared, *(f"orders_{s}+{pool}" for s, pool in studied_pools)]
+        correlations = [f"{folder}/correlation_{student}+{pool}.csv" for student, pool in studied_pools]
         return [
             *(f"{folder}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")),
             *correlations,
@@ -72,6 +72,6 @@ class Layout:
         """Args: ``ordered_pools``, whose costs are drawn; the others as for ``tables``."""
         folder = PLOTS.format(experiment=self.experiment)
         names = ["ap_over_epochs", "direct_vs_progressive", *["comparison"] * compared]
-        names += [f"adaptation_cost_{student}_{pool}" for student, pool in ordered_pools]
-        names += [f"orders_{student}_{pool}" for student, pool in studied_pools]
+        names += [f"adaptation_cost_{student}+{pool}" for student, pool in ordered_pools]
+        names += [f"orders_{student}+{pool}" for student, pool in studied_pools]
         return [f"{folder}/{name}.{kind}" for name in names for kind in ("svg", "png")]

@@ -35,15 +35,18 @@ def backward_greedy_selection(
         target = order[0]
         between = [t for t in pool if t not in order and ap[student] < ap[t] < ap[target]]
         if not between:
-            return order, [*why, f"stop: no teacher lies between {student} and {target} in AP"]
-        helper = min(between, key=lambda t: costs[t, target])
-        comparison = f"C({helper}->{target}) = {costs[helper, target]:.3f}"
-        if costs[student, target] <= costs[helper, target]:
+            return order, [*why, f"stop: no unused teacher has an AP between those of {student} and {target}"]
+        candidate = min(between, key=lambda t: costs[t, target])
+        comparison = f"C({candidate}->{target}) = {costs[candidate, target]:.3f}"
+        if costs[student, target] <= costs[candidate, target]:
             alone = f"C({student}->{target}) = {costs[student, target]:.3f}"
-            return order, [*why, f"stop: {alone} is no more than {comparison}, the best helper's"]
-        order.insert(0, helper)
-        why.append(f"{helper} goes before {target}: {comparison} is the least")
-    return order, [*why, f"stop: {max_teachers} teachers are the most allowed"]
+            return order, [
+                *why,
+                f"stop: {alone} is not higher than {comparison}, the cost of the best candidate",
+            ]
+        order.insert(0, candidate)
+        why.append(f"{candidate} is placed before {target}: {comparison} is the lowest cost")
+    return order, [*why, f"stop: the order has max_teachers = {max_teachers} teachers"]
 
 
 def step_costs(student: str, order: list[str], costs: Costs) -> list[float]:
