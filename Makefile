@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= all
+STUDY ?= main
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
@@ -33,6 +34,10 @@ demo: $(READY) ## run the demo experiment (config/config.yaml) to tables and plo
 zoo: $(READY) ## train the teachers of the demo and the studies again (config/zoo.yaml), and write their weights
 	snakemake --cores $(CORES) --configfile config/zoo.yaml -- published
 	@echo "half-precision weights and cards: results/zoo/published (config/zoo has those that ship)"
+
+study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: see docs/evidence.md)
+	snakemake --cores $(CORES) --configfile config/studies/$(STUDY).yaml
+	@echo "tables and plots: results/study-$(STUDY)"
 
 test: $(READY) ## run the default test suite, in two processes
 	pytest -n 2
