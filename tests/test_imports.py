@@ -11,7 +11,7 @@ SOURCES = Path(__file__).parents[1] / "src/mtpd"
 ALLOWED = {
     "": set(),  # mtpd itself: its version
     "files": set(),
-    "experiment": {"files"},
+    "experiment": set(),
     "data": {"files"},
     "detectors": {"", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},

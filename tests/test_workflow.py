@@ -23,7 +23,7 @@ RESULTS = (
     *(f"tables/{name}.{kind}" for name in ("main", "comparison") for kind in ("csv", "md", "tex")),
     *(
         f"plots/{name}.{kind}"
-        for name in ("ap_over_epochs", "direct_vs_progressive", "comparison", "adaptation_cost_student+both")
+        for name in ("ap_over_epochs", "arms", "comparison", "adaptation_cost_student+both")
         for kind in ("svg", "png")
     ),
 )

@@ -53,8 +53,8 @@ class Layout:
         """The folder of a stage's results; the chain names its teachers up to this stage."""
         return STAGE.format(dataset=self.dataset, student=student, recipe=recipe, chain=chain, seed=seed)
 
-    def students_done(self, student: str) -> int:
-        """How many stages of a student have left their checkpoint."""
+    def finished_stages(self, student: str) -> int:
+        """How many stages of a student have written their checkpoint."""
         pattern = self.stage(student, "*", "*", "*")
         return len(list(Path().glob(f"{pattern}/student.pth")))
 
@@ -71,7 +71,7 @@ class Layout:
     def plots(self, ordered_pools: Pools, compared: bool, studied_pools: Pools) -> list[str]:
         """Args: ``ordered_pools``, whose costs are drawn; the others as for ``tables``."""
         folder = PLOTS.format(experiment=self.experiment)
-        names = ["ap_over_epochs", "direct_vs_progressive", *["comparison"] * compared]
+        names = ["ap_over_epochs", "arms", *["comparison"] * compared]
         names += [f"adaptation_cost_{student}+{pool}" for student, pool in ordered_pools]
         names += [f"orders_{student}+{pool}" for student, pool in studied_pools]
         return [f"{folder}/{name}.{kind}" for name in names for kind in ("svg", "png")]

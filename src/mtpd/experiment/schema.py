@@ -179,7 +179,7 @@ class Recipe(Model):
         description="stage 1 starts from the weights that the config names, or from the student detector's",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="of training, on GPUs"
+        "float32", description="of training; float16 needs GPUs"
     )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")

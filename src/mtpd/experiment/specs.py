@@ -163,7 +163,7 @@ def stages_to_come(experiment: Experiment, layout: Layout) -> dict[str, int]:
         for student in rows.students(experiment, name):
             count = rows.most_stages(experiment, name, student) * len(rows.seeds(experiment, name))
             left[student] = left.get(student, 0) + count
-    return {student: max(0, count - layout.students_done(student)) for student, count in left.items()}
+    return {student: max(0, count - layout.finished_stages(student)) for student, count in left.items()}
 
 
 def loaders(compute: Compute) -> int:
