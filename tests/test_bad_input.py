@@ -178,6 +178,16 @@ def no_common_stride(folder, experiment):
     experiment["detectors"]["student"]["taps"] = ["backbone.conv1"]
 
 
+def nothing_in_common(folder, experiment):
+    """A RepPoints teacher with another width: no tensor of its neck and head fits a RetinaNet student."""
+    narrow = dict.fromkeys(
+        ["model.neck.out_channels", "model.bbox_head.in_channels", "model.bbox_head.feat_channels"], 32
+    )
+    teacher = {"config": "config/detectors/reppoints_w8.py", "overrides": narrow}
+    experiment["detectors"]["points"] = {**teacher, "train": {"recipe": "alone", "epochs": 1}}
+    experiment["pools"]["all"] = ["points"]
+
+
 DATA = {
     "not-json": (text("{"), "data/train.json: not a JSON file"),
     "a-list": (text("[]"), "data/train.json: expected a COCO object with images, annotations and categories, found: list"),
@@ -211,6 +221,7 @@ DATA = {
     "unknown-optimiser": (setting("recipes.pkd.optimizer.type", "Adaam"), "recipes.pkd.optimizer.type: found 'Adaam'; did you mean 'Adam'?"),
     "wrong-optimiser-argument": (setting("recipes.pkd.optimizer.momentun", 0.9), "recipes.pkd.optimizer: TypeError"),
     "unknown-tap": (setting("detectors.swin.taps", ["neck.nothing"]), "detectors.swin: taps: the detector has no module 'neck.nothing'"),
+    "nothing-to-inherit": (nothing_in_common, "detectors.student and points: nothing to inherit: "),
     "no-common-stride": (no_common_stride, "detectors.student and swin: student and teacher share no stride: [2] and [8, 16, 32]"),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 from mtpd import files
 from mtpd.data import coco, shapes
 from mtpd.detectors import checkpoints, configs, taps
+from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.training import optimisation
 
 # What a stage writes, in sizes of the student: itself, and two checkpoints with two moments for every weight.
@@ -37,6 +39,7 @@ def problems(spec: dict) -> list[str]:
             found.append(f"detectors.{name}: {detector['config']}: {_first_line(error)}")
     found += [line for name, recipe in spec["recipes"].items() for line in check_recipe(name, recipe)]
     found += check_pairs(spec["pairs"], built, spec["detectors"])
+    found += check_inheriting(spec["inherits"], built)
     return [*found, *check_disk(built, spec["stages"])]
 
 
@@ -117,6 +120,18 @@ def check_pairs(pairs: list[tuple[str, str]], built: dict[str, nn.Module], specs
                 taps.pair_by_stride(found[student], found[teacher])
         except ValueError as error:
             wrong.append(f"detectors.{student} and {teacher}: {error}")
+    return wrong
+
+
+def check_inheriting(pairs: list[tuple[str, str]], built: dict[str, nn.Module]) -> list[str]:
+    """Whether something of each detector fits the student that shall take its neck and heads."""
+    wrong = []
+    for student, source in pairs:
+        try:
+            if student in built and source in built and student != source:
+                inherit(copy.deepcopy(built[student]), built[source].state_dict())
+        except InheritError as error:
+            wrong.append(f"detectors.{student} and {source}: {error}")
     return wrong
 
 

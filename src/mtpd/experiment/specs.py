@@ -9,7 +9,7 @@ from typing import get_args
 
 from mtpd.experiment import chains, rows
 from mtpd.experiment.layout import Layout
-from mtpd.experiment.schema import Compute, Experiment, Policy
+from mtpd.experiment.schema import INHERIT, Compute, Experiment, Policy
 
 SPLITS = ("train", "val")
 
@@ -142,6 +142,7 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
         },
         "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
         "pairs": _pairs(experiment),
+        "inherits": _inheriting_pairs(experiment),
     }
 
 
@@ -153,6 +154,21 @@ def _pairs(experiment: Experiment) -> list[tuple[str, str]]:
         for student in rows.students(experiment, name)
         for teacher in rows.teachers(experiment, arm)
     }
+    return sorted(pairs)
+
+
+def _inheriting_pairs(experiment: Experiment) -> list[tuple[str, str]]:
+    """Every (student, detector whose neck and heads it may take)."""
+    pairs = set()
+    for name, arm in experiment.arms.items():
+        recipe = experiment.recipes[arm.recipe]
+        if recipe.inherit == "none" or (recipe.start == "student" and recipe.inherit != "each"):
+            continue
+        teachers = rows.teachers(experiment, arm)
+        if arm.chain and recipe.inherit == "first":
+            teachers = chains.parse(arm.chain).stages[0].teachers[:1]
+        sources = teachers if recipe.inherit in INHERIT else [recipe.inherit] * bool(teachers)
+        pairs |= {(student, source) for student in rows.students(experiment, name) for source in sources}
     return sorted(pairs)
 
 
