@@ -62,9 +62,8 @@ def test_trained_orders_are_ranked(finished, tmp_path):
     path = changed(folder, "pairs", lambda e: e["arms"].update(pairs=arm))
     tables, plots = (folder / f"results/tiny/{name}" for name in ("tables", "plots"))
     target = str((plots / "orders_student+both.svg").relative_to(folder))
-    code, said = snakemake(
-        folder, target, "--rerun-triggers", "mtime", "--forcerun", "list_rows", config=path
-    )
+    options = ("--rerun-triggers", "mtime", "--forcerun", "list_rows", "--", target)
+    code, said = snakemake(folder, *options, config=path)
     assert code == 0, said
     ranked = pd.read_csv(tables / "orders_student+both.csv")
     assert sorted(ranked["chain"]) == ["swin@1+wide@1", "wide@1+swin@1"]
