@@ -13,7 +13,7 @@ from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
 from mtpd.data import coco, shapes
-from mtpd.experiment import chains
+from mtpd.experiment import chains, rows
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_experiment
 
@@ -89,7 +89,8 @@ def test_an_experiment_means_itself_or_is_refused_with_its_keys(content):
         again = load_experiment(json.loads(experiment.model_dump_json(exclude_none=True)))
         assert again == experiment
         for arm in experiment.arms:
-            assert all(experiment.most_stages(arm, student) > 0 for student in experiment.arm_students(arm))
+            for student in rows.students(experiment, arm):
+                assert rows.most_stages(experiment, arm, student) > 0
 
 
 IMAGES = Path(tempfile.mkdtemp())
