@@ -1,0 +1,67 @@
+"""Published detectors: small checkpoints, and cards that tell the truth about them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT, build
+from test_experiment import small
+
+from mtpd import files
+from mtpd.data import shapes
+from mtpd.detectors import checkpoints, configs
+from mtpd.experiment import specs
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.reading import load_experiment
+
+NAMES = {"r18w8": "r18_w8", "r18w16": "r18_w16"}
+METRICS = {name: 10.0 for name in ("AP50", "AP75", "APs", "APm")}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The folder into which the script has published two detectors."""
+    folder = tmp_path_factory.mktemp("published")
+    experiment = small()
+    experiment["detectors"] = {name: experiment["detectors"][name] for name in NAMES}
+    experiment.update(pools={}, arms={"alone": {"recipe": "alone", "chain": "none@4"}})
+    spec = specs.publish(load_experiment(experiment), Layout("small", "shapes"))
+    files.write_json(folder / "spec.json", spec)
+    for ap, (name, config) in enumerate(NAMES.items(), 30):
+        found = configs.load_config(str(PROJECT / f"config/detectors/{config}.py"), {}, shapes.CLASSES)
+        checkpoints.save_student(folder / f"{name}.full.pth", build(config), found, shapes.CLASSES, {})
+        content = {"bbox": {"AP": ap, **METRICS}, "images": 6, "versions": {"torch": "2"}}
+        files.write_json(folder / f"{name}.json", content)
+    command = [sys.executable, PROJECT / "workflow/scripts/publish.py", "--spec", "spec.json"]
+    command += ["--weights", *(f"{name}.full.pth" for name in NAMES)]
+    command += ["--metrics", *(f"{name}.json" for name in NAMES)]
+    command += ["--out", *(f"{name}.pth" for name in NAMES), "--card", "README.md"]
+    subprocess.run(list(map(str, command)), cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_published_checkpoint_loads_into_its_detector(name, published):
+    checkpoints.load_weights(build(NAMES[name]), published / f"{name}.pth")
+
+
+def test_the_card_names_config_training_ap_and_hash(published):
+    card = (published / "README.md").read_text()
+    assert card.index("| r18w8") < card.index("| r18w16")  # by AP
+    for name, config in NAMES.items():
+        assert f"config/detectors/{config}.py" in card
+        assert files.sha256(published / f"{name}.pth") in card
+    assert "6 epochs, 4 images a batch, type AdamW" in card
+    assert "AP 31.0 on 6 validation images" in card
+
+
+def test_the_shipped_weights_are_those_of_their_cards_and_of_the_demo():
+    card = (PROJECT / "config/zoo/README.md").read_text()
+    shipped = sorted((PROJECT / "config/zoo").glob("*.pth"))
+    assert sum(path.stat().st_size for path in shipped) < 25e6
+    demo = (PROJECT / "config/config.yaml").read_text()
+    for path in shipped:
+        assert files.sha256(path) in card
+        assert files.sha256(path) in demo
+        assert json.dumps(shapes.CLASSES) == json.dumps(checkpoints.classes_of_checkpoint(path))
