@@ -4,15 +4,16 @@ import json
 import shutil
 
 import pytest
-import torch
 import yaml
+from bad_files import DATA, annotation, image, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
-from PIL import Image
 from snakes import snakemake
 
 from mtpd.data import shapes
 from mtpd.detectors import checkpoints, configs
+from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.reading import load_with_files
 
 EXPERIMENT = {
     "experiment": "own",
@@ -82,10 +83,8 @@ def test_the_good_input_is_planned(folder, experiment):
     assert code == 0, said
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "words"), KEYS, ids=[f"{key}={str(value)[:20]}" for key, value, _ in KEYS]
-)
-def test_a_wrong_key_is_named(key, value, words, folder, experiment):
+def with_wrong_key(experiment, key, value):
+    """The experiment with one key changed, or deleted."""
     *parents, last = key.split(".")
     node = experiment
     for name in parents:
@@ -94,7 +93,22 @@ def test_a_wrong_key_is_named(key, value, words, folder, experiment):
         del node[last]
     else:
         node[last] = value
-    said = refused(folder, experiment)
+    return experiment
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"), KEYS, ids=[f"{key}={str(value)[:20]}" for key, value, _ in KEYS]
+)
+def test_a_wrong_key_is_named(key, value, words, folder, experiment, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError) as error:
+        load_with_files(with_wrong_key(experiment, key, value), "own.yaml", PROJECT)
+    assert f"own.yaml: {words}" in str(error.value)
+
+
+@pytest.mark.parametrize(("key", "value", "words"), KEYS[::12], ids=[key for key, _, _ in KEYS[::12]])
+def test_a_wrong_key_stops_snakemake(key, value, words, folder, experiment):
+    said = refused(folder, with_wrong_key(experiment, key, value))
     assert f"own.yaml: {words}" in said, said
 
 
@@ -117,113 +131,6 @@ def test_a_file_that_is_no_yaml_is_refused(folder):
     code, said = snakemake(folder, config=folder / "own.yaml")
     assert code != 0
     assert "Config file is not valid JSON or YAML" in said  # Snakemake's own words
-
-
-def with_annotations(split, change):
-    def spoil(folder, experiment):
-        path = folder / f"data/{split}.json"
-        coco = json.loads(path.read_text())
-        change(coco)
-        path.write_text(json.dumps(coco))
-
-    return spoil
-
-
-def annotation(**values):
-    return with_annotations("train", lambda coco: coco["annotations"][0].update(values))
-
-
-def image(change):
-    def spoil(folder, experiment):
-        change(folder / "data/train/train_000001.png")
-
-    return spoil
-
-
-def text(content):
-    return lambda folder, experiment: (folder / "data/train.json").write_text(content)
-
-
-def checkpoint(change):
-    """The teacher's file, changed or replaced by what ``change`` returns."""
-
-    def spoil(folder, experiment):
-        content = torch.load(folder / "swin.pth", weights_only=True)
-        torch.save(change(content) or content, folder / "swin.pth")
-
-    return spoil
-
-
-def without_a_bias(content):
-    del content["state_dict"]["neck.lateral_convs.0.conv.bias"]
-
-
-def setting(key, value):
-    def spoil(folder, experiment):
-        *parents, last = key.split(".")
-        node = experiment
-        for name in parents:
-            node = node.setdefault(name, {})
-        node[last] = value
-
-    return spoil
-
-
-def masked_student(folder, experiment):
-    experiment["detectors"]["student"]["config"] = "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
-    annotation(segmentation=[])(folder, experiment)
-
-
-def no_common_stride(folder, experiment):
-    experiment["detectors"]["student"]["taps"] = ["backbone.conv1"]
-
-
-def nothing_in_common(folder, experiment):
-    """A RepPoints teacher with another width: no tensor of its neck and head fits a RetinaNet student."""
-    narrow = dict.fromkeys(
-        ["model.neck.out_channels", "model.bbox_head.in_channels", "model.bbox_head.feat_channels"], 32
-    )
-    teacher = {"config": "config/detectors/reppoints_w8.py", "overrides": narrow}
-    experiment["detectors"]["points"] = {**teacher, "train": {"recipe": "alone", "epochs": 1}}
-    experiment["pools"]["all"] = ["points"]
-
-
-DATA = {
-    "not-json": (text("{"), "data/train.json: not a JSON file"),
-    "a-list": (text("[]"), "data/train.json: expected a COCO object with images, annotations and categories, found: list"),
-    "no-categories": (with_annotations("train", lambda c: c.pop("categories")), "data/train.json: expected lists, missing: categories"),
-    "empty-split": (with_annotations("val", lambda c: c.update(images=[], annotations=[])), "data/val.json: expected images, found: an empty split"),
-    "image-twice": (with_annotations("train", lambda c: c["images"].append(c["images"][0])), "images: duplicate ids: 1"),
-    "id-no-number": (annotation(id="first"), "annotations: values of id have the wrong type: number 0 ('first')"),
-    "id-zero": (annotation(id=0), "ids of annotations must be 1 or more, found: 0"),
-    "category-twice": (with_annotations("train", lambda c: c["categories"][1].update(name="disc")), "categories: duplicate names: disc"),
-    "unknown-category": (annotation(category_id=99), "objects of unknown categories: annotation 1 (category 99)"),
-    "unknown-image": (annotation(image_id=99), "objects in images that are not listed: annotation 1 (image 99)"),
-    "box-nan": (annotation(bbox=[1, 1, float("nan"), 5]), "boxes must be four finite numbers (x, y, width, height): annotation 1 ([1, 1, nan, 5])"),
-    "box-of-three": (annotation(bbox=[1, 1, 5]), "boxes must be four finite numbers"),
-    "box-empty": (annotation(bbox=[5, 5, 0, 3]), "boxes empty or outside their image (correct them, or set dataset.skip_bad_boxes): annotation 1"),
-    "box-outside": (annotation(bbox=[70, 5, 9, 9]), "boxes empty or outside their image"),
-    "no-area": (with_annotations("train", lambda c: c["annotations"][0].pop("area")), "annotations without area: number 0"),
-    "no-segmentation": (masked_student, "objects without the segmentation that a mask head needs: annotation 1"),
-    "image-missing": (image(lambda path: path.unlink()), "images missing: data/train/train_000001.png"),
-    "image-broken": (image(lambda path: path.write_bytes(b"no image")), "images that cannot be read: data/train/train_000001.png"),
-    "image-of-other-size": (image(lambda path: Image.new("RGB", (60, 64)).save(path)), "data/train/train_000001.png (60x64, not 64x64)"),
-    "strange-category": (with_annotations("val", lambda c: c["categories"][0].update(name="zebra")), "data/val.json: categories that the training split does not have: zebra"),
-    "checkpoint-of-another": (checkpoint(lambda c: {"state_dict": build("r18_w16").state_dict()}), "swin.pth: does not fit its detector"),
-    "tensor-missing": (checkpoint(without_a_bias), "1 missing (neck.lateral_convs.0.conv.bias)"),
-    "tensor-misshapen": (checkpoint(lambda c: c["state_dict"].update({"neck.lateral_convs.0.conv.bias": torch.zeros(3)})), "1 misshapen (neck.lateral_convs.0.conv.bias)"),
-    "other-classes": (checkpoint(lambda c: c["meta"]["dataset_meta"].update(classes=tuple("uvwxyz"))), "swin.pth: none of its classes is a class of the data set: u, v, w"),
-    "no-checkpoint": (lambda folder, _: (folder / "swin.pth").write_text("hello"), "swin.pth: refused, not a plain checkpoint"),
-    "wrong-hash": (setting("detectors.swin.sha256", "0123456789abcdef"), "swin.pth: found SHA-256"),
-    "half-a-checkpoint": (lambda folder, _: (folder / "swin.pth").write_bytes((folder / "swin.pth").read_bytes()[:9999]), "swin.pth: refused, not a plain checkpoint"),
-    "no-such-mmdet-config": (setting("detectors.swin.config", "mmdet::swin/none.py"), "detectors.swin: mmdet::swin/none.py: FileNotFoundError"),
-    "wrong-override": (setting("detectors.student.overrides", {"model.backbone.dpth": 18}), "detectors.student: config/detectors/r18_w8.py: TypeError"),
-    "unknown-optimiser": (setting("recipes.pkd.optimizer.type", "Adaam"), "recipes.pkd.optimizer.type: found 'Adaam'; did you mean 'Adam'?"),
-    "wrong-optimiser-argument": (setting("recipes.pkd.optimizer.momentun", 0.9), "recipes.pkd.optimizer: TypeError"),
-    "unknown-tap": (setting("detectors.swin.taps", ["neck.nothing"]), "detectors.swin: taps: the detector has no module 'neck.nothing'"),
-    "nothing-to-inherit": (nothing_in_common, "detectors.student and points: nothing to inherit: "),
-    "no-common-stride": (no_common_stride, "detectors.student and swin: student and teacher share no stride: [2] and [8, 16, 32]"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", DATA)
