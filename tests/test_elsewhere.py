@@ -111,8 +111,7 @@ def test_a_remote_module_is_refused(project, elsewhere):
     remote = f'gitfile("{project}", path="workflow/Snakefile", tag="v1")'
     outer = OUTER.format(project=project).replace(f'"{project}/workflow/Snakefile"', remote)
     (elsewhere / "Snakefile").write_text(outer)
-    done = subprocess.run(
-        ["snakemake", "-n", "-d", elsewhere, "-s", elsewhere / "Snakefile"], capture_output=True, text=True
-    )
+    command = ["snakemake", "-n", "-d", elsewhere, "-s", elsewhere / "Snakefile", "--config", "mtpd={}"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
     assert "mtpd cannot run from a remote address" in done.stdout + done.stderr
