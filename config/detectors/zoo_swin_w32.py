@@ -1,19 +1,8 @@
-"""Teacher of the zoo: like the student r18_w4.py, with a small Swin Transformer of 32 embedding channels."""
+"""Teacher of the zoo: a small Swin Transformer of 32 embedding channels, with the anchors of the student r18_w4.py."""
 
-_base_ = ["r18_w4.py"]
+_base_ = ["swin_w32.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SwinTransformer",
-        embed_dims=32,
-        depths=[2, 2, 2, 2],
-        num_heads=[2, 4, 8, 16],
-        window_size=4,
-        drop_path_rate=0.1,
-        out_indices=(0, 1, 2, 3),
-        convert_weights=False,
-        init_cfg=None,
-    ),
-    neck=dict(in_channels=[32, 64, 128, 256]),
+    bbox_head=dict(anchor_generator=dict(octave_base_scale=2)),
+    test_cfg=dict(max_per_img=30, nms_pre=100),
 )
