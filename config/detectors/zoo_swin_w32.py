@@ -1,4 +1,4 @@
-"""Teacher of the zoo: a small Swin Transformer of 32 embedding channels, with the anchors of the student r18_w4.py."""
+"""Teacher of the zoo: a small Swin Transformer, with the anchors of the student r18_w4.py."""
 
 _base_ = ["swin_w32.py"]
 
