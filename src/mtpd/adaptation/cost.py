@@ -12,7 +12,6 @@ from itertools import permutations
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from mtpd.data.pipelines import rescaled
 from mtpd.detectors import taps
@@ -79,9 +78,7 @@ class Moments:
 
     def add(self, source: Tensor, target: Tensor) -> None:
         """Add a batch: N x Cs x Hs x Ws and N x Ct x Ht x Wt; the source is resized to the target's grid."""
-        if source.shape[2:] != target.shape[2:]:
-            source = interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
-        both = torch.cat([source, target], 1).transpose(0, 1).flatten(1).double()
+        both = torch.cat([taps.on_grid(source, target), target], 1).transpose(0, 1).flatten(1).double()
         self.count += both.shape[1]
         self.total = self.total + both.sum(1)
         self.products = self.products + both @ both.T

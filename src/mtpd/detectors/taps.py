@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from mmdet.models.necks import FPN
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 PROBE_SIZE = 256
 
@@ -83,6 +84,13 @@ def recorded(detector: nn.Module, modules):
 
 def read(outputs: dict[str, Tensor], taps: list[Tap]) -> list[Tensor]:
     return [outputs[t.module] if t.index is None else outputs[t.module][t.index] for t in taps]
+
+
+def on_grid(source: Tensor, target: Tensor) -> Tensor:
+    """Features (N x C x H x W), resized bilinearly where the target's height or width differs."""
+    if source.shape[2:] == target.shape[2:]:
+        return source
+    return interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
 
 
 def pair_by_stride(student: list[Tap], teacher: list[Tap]) -> list[tuple[Tap, Tap]]:

@@ -8,7 +8,6 @@ import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from mtpd.data.pipelines import rescaled
 from mtpd.detectors import configs, taps
@@ -32,14 +31,10 @@ class TeacherLink(nn.Module):
     ) -> dict[str, Tensor]:
         target = taps.read(teacher, self.teacher_taps)
         source = taps.read(student, self.student_taps)
-        adapted = [_on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)]
+        adapted = [
+            taps.on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)
+        ]
         return self.loss(adapted, target, boxes)
-
-
-def _on_grid(source: Tensor, target: Tensor) -> Tensor:
-    if source.shape[2:] == target.shape[2:]:
-        return source
-    return interpolate(source, target.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _relative(boxes, shape) -> Tensor:
