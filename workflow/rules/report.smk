@@ -83,9 +83,7 @@ rule plot_stages:
     output:
         epochs=report(f"{folders.PLOTS}/ap_over_epochs.svg", caption="../report/epochs.rst", category="Plots"),
         epochs_png=f"{folders.PLOTS}/ap_over_epochs.png",
-        arms=report(
-            f"{folders.PLOTS}/arms.svg", caption="../report/arms.rst", category="Plots"
-        ),
+        arms=report(f"{folders.PLOTS}/arms.svg", caption="../report/arms.rst", category="Plots"),
         arms_png=f"{folders.PLOTS}/arms.png",
     log:
         f"{folders.logs(folders.PLOTS)}/stages.log",
