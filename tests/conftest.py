@@ -19,9 +19,9 @@ RECIPE = {
     "inherit": "first",
     "optimizer": {"type": "AdamW", "lr": 1e-3},
     "clip_grad": 35,
-    "accumulate": 1,
     "precision": "float32",
     "batch_size": 4,
+    "micro_batch_size": None,
     "schedule": {"kind": "one-cycle"},
     "validate_every": 2,
 }
@@ -85,7 +85,14 @@ def dataset(tmp_path_factory):
         split: {"annotations": str(folder / f"{split}.json"), "images": str(folder / split)}
         for split in ("train", "val")
     }
-    return {"name": "few-shapes", "scale": [64, 64], "flip": 0.5, **splits}
+    return {
+        "name": "few-shapes",
+        "scale": [64, 64],
+        "flip": 0.5,
+        "skip_empty_images": True,
+        "min_image_side": 32,
+        **splits,
+    }
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from mtpd.distill.losses import LOSSES
 from mtpd.experiment import rows
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import json_schema, load_experiment
-from mtpd.experiment.schema import LOSS_OPTIONS
+from mtpd.experiment.recipe_schema import LOSS_OPTIONS
 from mtpd.experiment.sources import config_files
 
 PROJECT = Path(__file__).parents[1]

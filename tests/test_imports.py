@@ -11,6 +11,7 @@ SOURCES = Path(__file__).parents[1] / "src/mtpd"
 ALLOWED = {
     "": set(),  # mtpd itself: its version
     "files": set(),
+    "gpus": set(),
     "experiment": set(),
     "data": {"files"},
     "detectors": {"", "data", "experiment"},

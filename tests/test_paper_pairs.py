@@ -9,7 +9,7 @@ from test_families import MASK_RCNN, RETINANET, stock, with_masks
 
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.distill.distiller import Distiller
-from mtpd.experiment.schema import Recipe
+from mtpd.experiment.recipe_schema import Recipe
 from mtpd.training import optimisation
 
 REPPOINTS = "reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py"

@@ -87,21 +87,6 @@ def test_a_killed_stage_resumes_and_gives_identical_results(
     assert_same_results(tmp_path, uninterrupted)
 
 
-def test_accumulated_gradients_outlive_a_kill_between_epochs(dataset, teacher, tmp_path, monkeypatch):
-    """Three iterations an epoch, two batches a step: the first epoch ends in the middle of a step."""
-    stage = progressive_stage(dataset, teacher, accumulate=2)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run(stage, whole)
-    with monkeypatch.context() as patch:
-        moment = "before_train_epoch"
-        patch.setattr(History, moment, at(moment, ITERATIONS, interrupt), raising=False)
-        with pytest.raises(KeyboardInterrupt):
-            run(stage, parts)
-    run(stage, parts)
-    assert "resuming after epoch 1 of 3\n" in said(parts)
-    assert_same_results(parts, whole)
-
-
 @pytest.mark.parametrize("loss", [name for name in LOSSES if name != "pkd"])
 def test_random_masks_and_learnt_parts_of_a_loss_resume_too(loss, dataset, teacher, tmp_path, monkeypatch):
     stage = progressive_stage(dataset, teacher, loss=loss, epochs=2)
@@ -120,11 +105,11 @@ def kill(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("micro_batch", [None, 2])
 def test_a_signal_saves_the_state_in_the_middle_of_an_epoch(
-    number, accumulate, dataset, teacher, tmp_path, monkeypatch
+    number, micro_batch, dataset, teacher, tmp_path, monkeypatch
 ):
-    stage = progressive_stage(dataset, teacher, accumulate=accumulate)
+    stage = progressive_stage(dataset, teacher, micro_batch_size=micro_batch)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(stage, whole)
     with monkeypatch.context() as patch:
@@ -133,9 +118,7 @@ def test_a_signal_saves_the_state_in_the_middle_of_an_epoch(
             run(stage, parts)
     assert not (parts / "out").exists()
     run(stage, parts)
-    # Accumulated gradients are not saved: with two batches a step it takes one iteration more, the last.
-    where = ", iteration 2 of 3" if accumulate == 1 else ""
-    assert f"resuming after epoch 1 of 3{where}\n" in said(parts)
+    assert "resuming after epoch 1 of 3, iteration 2 of 3\n" in said(parts)
     assert_same_results(parts, whole)
 
 

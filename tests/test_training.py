@@ -1,15 +1,13 @@
 """Stages: what they start from, what they write, and that an interrupted one ends as if it had not been."""
 
 import json
-import os
 import shutil
-import subprocess
-from unittest import mock
 
 import pandas as pd
 import pytest
 import torch
-from conftest import PROJECT, RECIPE, build, progressive_stage, spec, weights
+from conftest import RECIPE, build, progressive_stage, spec, weights
+from processes import run_processes
 
 from mtpd.data import shapes
 from mtpd.detectors import checkpoints, configs
@@ -96,17 +94,6 @@ def test_mixed_precision_trains_float32_weights(precision, dataset, teacher, tmp
     assert all(torch.isfinite(tensor).all() for tensor in found.values())
 
 
-@pytest.mark.parametrize(("accumulate", "steps"), [(1, 3), (2, 2), (3, 1)])
-def test_accumulated_batches_make_one_step(accumulate, steps, dataset, teacher, tmp_path):
-    """Of three batches; what is left over at the end makes a step too."""
-    stage = progressive_stage(dataset, teacher, accumulate=accumulate, epochs=1)
-    with mock.patch.object(
-        torch.optim.AdamW, "step", autospec=True, side_effect=torch.optim.AdamW.step
-    ) as step:
-        train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
-    assert step.call_count == steps
-
-
 def test_a_later_stage_can_inherit_from_its_own_teacher(dataset, teacher, uninterrupted, tmp_path):
     """``inherit: each``: neck and heads are the teacher's where they fit, all else the previous student's."""
     parent = str(uninterrupted / "out/student.pth")
@@ -188,26 +175,10 @@ def test_inheriting_takes_neck_and_heads_where_they_fit():
     assert not report["absent"]
 
 
-def run_processes(stage, folder, *more):
-    """A stage by its script, in two processes under torchrun."""
-    fields = {
-        key: getattr(stage, key) for key in ("dataset", "student", "teachers", "recipe", "epochs", "seed")
-    }
-    command = ["torchrun", "--standalone", "--nproc-per-node", "2", PROJECT / "workflow/scripts/stage.py"]
-    (folder / "spec.json").write_text(json.dumps(fields))
-    command += ["--spec", "spec.json", "--teachers", *stage.teacher_weights]
-    command += ["--student", "out/student.pth", "--progress", folder / "said", *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 def test_processes_under_torchrun_train_one_student(dataset, teacher, tmp_path):
     """Two processes with two images each, and again where only the results were lost."""
-    stage = progressive_stage(dataset, teacher, batch_size=2, epochs=2)
-    run_processes(stage, tmp_path)
+    stage = progressive_stage(dataset, teacher, micro_batch_size=2, epochs=2)
+    run_processes(stage, tmp_path, 2)
     first = weights(tmp_path)
     assert set(first) == set(build("r18_w8").state_dict())
     history = pd.read_csv(tmp_path / "out/history.csv")
@@ -217,7 +188,7 @@ def test_processes_under_torchrun_train_one_student(dataset, teacher, tmp_path):
     assert said.count("epoch 2/2") == 1  # one process speaks
     metrics = (tmp_path / "out/metrics.json").read_bytes()
     shutil.rmtree(tmp_path / "out")
-    run_processes(stage, tmp_path)
+    run_processes(stage, tmp_path, 2)
     assert "resuming after epoch 2 of 2" in (tmp_path / "said").read_text()
     assert all(torch.equal(first[name], tensor) for name, tensor in weights(tmp_path).items())
     assert (tmp_path / "out/metrics.json").read_bytes() == metrics

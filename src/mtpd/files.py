@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,13 @@ def read_json(path: str | Path) -> Any:
 def sha256(path: str | Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_hash(folders: Iterable[Path]) -> str:
+    """Hash of all Python code in these folders, without comments and layout."""
+    modules = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    trees = [ast.dump(ast.parse(path.read_text())) for path in modules]
+    return hashlib.sha256("\n".join(trees).encode()).hexdigest()
 
 
 def require_hash(path: str | Path, expected: str) -> None:

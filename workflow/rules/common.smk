@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from mtpd import files
+from mtpd import files, gpus
 from mtpd.experiment import chains, rows, sources, specs
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
@@ -23,15 +23,31 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else shlex.q
 SCRIPTS = shlex.quote(str(PROJECT / "workflow" / "scripts"))
 
 
-def script(name, processes=1):
-    """The beginning of a command: this project's library, the interpreter (torchrun) and the script.
+# On this machine, no more jobs run at once than there are GPUs for; a cluster counts its own.
+if compute.gpus and workflow.is_main_process and workflow.resource_settings.nodes is None:
+    if "gpu" not in workflow.resource_settings.resources:
+        workflow.register_resource("gpu", len(gpus.visible()))
+
+
+def script(name, on_gpus=0):
+    """The beginning of a command: this project's library, GPUs, the interpreter (torchrun) and the script.
 
     Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
     project or its environment moves.
     """
-    launch = f" -m torch.distributed.run --standalone --nproc-per-node {processes}" if processes > 1 else ""
     path = f"PYTHONPATH={shlex.quote(str(LIBRARY))}${{PYTHONPATH:+:$PYTHONPATH}}"
-    return lambda wildcards, threads: f"{path} {PYTHON}{launch} {SCRIPTS}/{name}"
+    launch = f"-m torch.distributed.run --standalone --nproc-per-node {on_gpus} " if on_gpus > 1 else ""
+    return lambda wildcards, threads: (
+        f"OMP_NUM_THREADS={max(1, threads // max(1, on_gpus))} {path} {_devices(on_gpus)}"
+        f"{PYTHON} {launch}{SCRIPTS}/{name}"
+    )
+
+
+def _devices(count):
+    """What gives a command its GPUs. Without any it sees none, so torch uses the CPU."""
+    if not count:
+        return "CUDA_VISIBLE_DEVICES= "
+    return "" if workflow.remote_exec else f"{PYTHON} {SCRIPTS}/with_gpus.py {count} "
 
 
 def one_of(names):

@@ -95,11 +95,11 @@ rule evaluate:
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
     params:
-        script=script("evaluate.py"),
+        script=script("evaluate.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(
             layout.detector(w.detector, ""), "evaluate", specs.evaluation(experiment, layout, w.detector)
         ),
     shell:
-        "OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
+        "{params.script} --spec {params.spec:q}"
         " --weights {input.weights:q} --metrics {output.metrics:q} --predictions {output.predictions:q}"
         " > {log:q} 2>&1"

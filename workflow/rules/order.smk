@@ -19,11 +19,11 @@ checkpoint order_teachers:
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
     params:
-        script=script("order.py"),
+        script=script("order.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(
             layout.order(w.student, w.pool, ""), "order", specs.order(experiment, layout, w.student, w.pool)
         ),
     shell:
-        "OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
+        "{params.script} --spec {params.spec:q}"
         " --weights {input.weights:q} --metrics {input.metrics:q} --costs {output.costs:q}"
         " --order {output.order:q} > {log:q} 2>&1"

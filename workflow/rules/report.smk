@@ -37,7 +37,7 @@ rule measure_complexity:
         gpu=min(compute.gpus, 1),
         cpus_per_task=compute.threads,
     params:
-        script=script("complexity.py"),
+        script=script("complexity.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(
             folders.EXPERIMENT.format(**w), "complexity", specs.complexity(experiment, layout)
         ),

@@ -27,6 +27,6 @@ rule train_stage:
         script=script("stage.py", compute.gpus),
         spec=stage_spec,
     shell:
-        "exec 3>&2; OMP_NUM_THREADS={threads} {params.script} --spec {params.spec:q}"
+        "exec 3>&2; {params.script} --spec {params.spec:q}"
         " --teachers {input.teachers:q} --inherit {input.inherited:q} --parent {input.parent:q} --student {output.student:q}"
         " --workers {resources.loaders} --progress /proc/$$/fd/3 > {log:q} 2>&1"

@@ -15,7 +15,8 @@ def add_data(
     """Pipelines and loaders of a COCO-format data set, the same for every detector of an experiment.
 
     Args:
-        dataset: ``train`` and ``val`` (each ``annotations`` and ``images``), ``scale``, ``flip``.
+        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        batch_size: images of a training batch of one process.
     """
     masks = "mask_head" in config.model.get("roi_head", {})
     scale = tuple(dataset["scale"])
@@ -38,7 +39,9 @@ def add_data(
                 metainfo=ConfigDict(classes=classes),
                 ann_file=os.path.abspath(dataset[split]["annotations"]),
                 data_prefix=ConfigDict(img=os.path.abspath(dataset[split]["images"])),
-                filter_cfg=ConfigDict(filter_empty_gt=False, min_size=1),
+                filter_cfg=ConfigDict(  # for training only
+                    filter_empty_gt=dataset["skip_empty_images"], min_size=dataset["min_image_side"]
+                ),
                 test_mode=not shuffle,
                 pipeline=pipeline,
                 backend_args=None,

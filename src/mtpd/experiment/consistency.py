@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mtpd.experiment import chains, orders, rows, sources
 from mtpd.experiment.errors import expected
-from mtpd.experiment.schema import INHERIT, SEVERAL_CHAINS, Experiment
+from mtpd.experiment.recipe_schema import INHERIT
+from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
 
 
 def problems(experiment: Experiment) -> list[str]:
@@ -24,6 +25,7 @@ def problems(experiment: Experiment) -> list[str]:
         *(line for arm in experiment.arms for line in _arm_problems(experiment, arm)),
         *_detector_problems(experiment),
         *_precision_problems(experiment),
+        *_batch_problems(experiment),
     ]
 
 
@@ -135,3 +137,16 @@ def _precision_problems(experiment: Experiment) -> Iterator[str]:
     for key, recipe in experiment.recipes.items():
         if recipe.precision == "float16" and not experiment.compute.gpus:
             yield f"recipes.{key}.precision: float16 needs compute.gpus; on CPUs, bfloat16"
+
+
+def _batch_problems(experiment: Experiment) -> Iterator[str]:
+    """Steps that cannot be divided evenly into micro-batches, and those among the GPUs."""
+    gpus = max(1, experiment.compute.gpus)
+    for key, recipe in experiment.recipes.items():
+        part = recipe.micro_batch_size or recipe.batch_size
+        if recipe.batch_size % (part * gpus):
+            yield (
+                f"recipes.{key}: batch_size: {recipe.batch_size} cannot be divided into micro-batches of "
+                f"{part} on {gpus} processes (compute.gpus); expected micro_batch_size times processes, "
+                f"{part * gpus}, to divide it"
+            )

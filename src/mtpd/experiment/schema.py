@@ -1,38 +1,22 @@
 """The keys of the experiment file: types, defaults, meaning.
 
 These models are the reference; ``python -m mtpd.experiment.reading`` writes ``config/schema.json`` from them.
-What concerns several keys at once is checked in ``consistency``.
+Those of a recipe are in ``recipe_schema``. What concerns several keys at once is checked in ``consistency``.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from mtpd.experiment import chains
-from mtpd.experiment.errors import expected
+from mtpd.experiment.fields import Model, Name, Names, Seed
+from mtpd.experiment.recipe_schema import Recipe
 
-Name = Annotated[str, StringConstraints(pattern=f"^{chains.NAME}$")]
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
 SEVERAL_CHAINS = ("pairs", "all")  # the policies that give a student more than one chain
-Names = tuple[Name, ...]
-Seed = Annotated[int, Field(ge=0)]
-INHERIT = ("first", "each", "none")  # any other value is the name of a detector
 MMDET = "mmdet::"  # begins the names of configs that come with mmdet
-
-# The losses and their options: one file each in ``mtpd.distill.losses``.
-LOSS_OPTIONS: dict[str, tuple[str, ...]] = {
-    "feature-matching": ("weight",),
-    "cwd": ("weight", "tau"),
-    "fgd": ("alpha", "beta", "gamma", "lambda_", "tau"),
-    "mgd": ("alpha", "alpha_mean", "mask_ratio"),
-    "pkd": ("weight",),
-}
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Generate(Model):
@@ -62,6 +46,12 @@ class Dataset(Model):
     skip_bad_boxes: bool = Field(
         False,
         description="train without boxes that are empty or outside their image; if false, they are an error",
+    )
+    skip_empty_images: bool = Field(
+        True, description="train without the images that have no object, as mmdet does"
+    )
+    min_image_side: int = Field(
+        32, ge=1, description="train without images with a shorter side, pixels, as mmdet does"
     )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip in training")
 
@@ -127,71 +117,6 @@ class Order(Model):
     )
     ridge: float = Field(1e-4, ge=0, le=1, description="ridge of the fit, for channels of unit variance")
     seed: Seed = 0
-
-
-class Loss(Model):
-    name: Literal[*LOSS_OPTIONS]
-    options: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        default_factory=dict, description="weights of the loss by name; by default its authors'"
-    )
-
-    @model_validator(mode="after")
-    def _options_exist(self) -> Loss:
-        for option, value in self.options.items():
-            if option not in LOSS_OPTIONS[self.name]:
-                raise ValueError(
-                    f"options: {self.name} has no {option!r}; {expected(option, LOSS_OPTIONS[self.name])}"
-                )
-            if (option == "tau" and value == 0) or (option == "mask_ratio" and value > 1):
-                allowed = "more than 0" if option == "tau" else "0 to 1"
-                raise ValueError(f"options.{option}: found {value}; expected {allowed}")
-        return self
-
-
-class Schedule(Model):
-    """Learning rate during a stage; every stage starts its own schedule."""
-
-    kind: Literal["step", "one-cycle"] = "step"
-    milestones: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (2 / 3, 11 / 12), description="when the rate drops, as fractions of the stage"
-    )
-    gamma: float = Field(0.1, gt=0, description="factor at each drop")
-    warmup_iters: int = Field(500, ge=0, description="iterations of linear warm-up from 0.001")
-
-
-class Recipe(Model):
-    """How a stage trains the student."""
-
-    loss: Loss | None = Field(None, description="distillation loss; none for training without a teacher")
-    inherit: Name = Field(
-        "first",
-        description="whose neck and heads the student takes: first (stage 1 takes its teacher's), each "
-        "(every stage takes its own teacher's), none, or a detector's name (stage 1 takes that one's)",
-    )
-    optimizer: dict[str, Any] = Field(
-        default_factory=lambda: {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
-    )
-    clip_grad: float = Field(35, gt=0, description="maximum gradient norm")
-    batch_size: int = Field(16, ge=1)
-    accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one step")
-    start: Literal["config", "student"] = Field(
-        "config",
-        description="stage 1 starts from the weights that the config names, or from the student detector's",
-    )
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="of training; float16 needs GPUs"
-    )
-    schedule: Schedule = Schedule()
-    validate_every: int = Field(1, ge=1, description="epochs between two validations")
-
-    @model_validator(mode="after")
-    def _optimizer_has_a_rate(self) -> Recipe:
-        rate = self.optimizer.get("lr")
-        if not isinstance(self.optimizer.get("type"), str):
-            raise ValueError("optimizer: expected 'type', the name of a torch optimiser, like SGD or AdamW")
-        if not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
-            raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0")
-        return self
 
 
 class Compute(Model):

@@ -9,7 +9,8 @@ from typing import get_args
 
 from mtpd.experiment import chains, rows
 from mtpd.experiment.layout import Layout
-from mtpd.experiment.schema import INHERIT, Compute, Experiment, Policy
+from mtpd.experiment.recipe_schema import INHERIT
+from mtpd.experiment.schema import Compute, Experiment, Policy
 
 SPLITS = ("train", "val")
 
@@ -27,7 +28,8 @@ def annotations(experiment: Experiment, layout: Layout) -> dict[str, str]:
 
 def dataset(experiment: Experiment, layout: Layout) -> dict:
     """A data set as ``mtpd.data.pipelines`` takes it."""
-    spec = experiment.dataset.model_dump(include={"name", "scale", "flip"})
+    keys = {"name", "scale", "flip", "skip_empty_images", "min_image_side"}
+    spec = experiment.dataset.model_dump(include=keys)
     return {**spec, **{name: split(experiment, layout, name) for name in SPLITS}}
 
 

@@ -49,18 +49,12 @@ class SaveState(Hook):
 
     def __init__(self, folder: Path, stop: Stop):
         self.folder, self.stop = folder, stop
-        self.gradients: dict[str, torch.Tensor] = {}  # accumulated before the checkpoint that is resumed
 
     def before_train(self, runner) -> None:
         self.saved = time.monotonic()
-        for name, parameter in runner.model.named_parameters():
-            if name in self.gradients:
-                parameter.grad = self.gradients[name].to(parameter.device)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        due = self.stop.reason or time.monotonic() - self.saved > SAVE_SECONDS
-        # Within an epoch, wait for the step that uses the accumulated gradients.
-        if due and runner.optim_wrapper.should_update():
+        if self.stop.reason or time.monotonic() - self.saved > SAVE_SECONDS:
             self._save(runner, runner.iter + 1, by_epoch=False)
             self._stop_if_asked()
 
@@ -101,10 +95,3 @@ class SaveState(Hook):
         checkpoint["message_hub"]["log_scalars"] = {}
         for schedule in checkpoint["param_schedulers"]:
             schedule.pop("anneal_func", None)
-        # An epoch can end between two steps, with gradients of batches that the next step needs.
-        if not runner.optim_wrapper.should_update():
-            parameters = runner.model.named_parameters()
-            checkpoint["gradients"] = {name: p.grad.cpu() for name, p in parameters if p.grad is not None}
-
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        self.gradients = checkpoint.get("gradients", {})

@@ -61,11 +61,10 @@ class History(Hook):
         return epoch == self.epochs or (epoch % self.validate_every == 0 and self.rows[-1]["AP"] is None)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        values = {name: tensor.item() for name, tensor in outputs.items()}
-        for name, value in values.items():
+        for name, value in outputs.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         # The total comes last: the term that is not finite says more.
-        for name, value in sorted(values.items(), key=lambda item: item[0] == "loss"):
+        for name, value in sorted(outputs.items(), key=lambda item: item[0] == "loss"):
             if not math.isfinite(value):
                 rate = runner.optim_wrapper.get_lr()["lr"][0]
                 where = f"iteration {runner.iter + 1} (epoch {runner.epoch + 1}), learning rate {rate:.3g}"
@@ -76,7 +75,7 @@ class History(Hook):
             done = runner.iter + 1
             left = self._seconds_left(done)
             of = f"iteration {done} of {self.steps * self.epochs}"
-            self.say(f"{of}  loss {values['loss']:.3f}  {left:.0f} s left")
+            self.say(f"{of}  loss {outputs['loss']:.3f}  {left:.0f} s left")
             self.said = time.monotonic()
 
     def _seconds_left(self, done: int) -> float:

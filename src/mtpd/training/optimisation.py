@@ -5,12 +5,12 @@ from __future__ import annotations
 from mtpd.training.precision import Mixed
 
 
-def optim_wrapper(recipe: dict) -> dict:
-    """Config of mmengine's optimiser wrapper for a recipe."""
+def optim_wrapper(recipe: dict, passes: int = 1) -> dict:
+    """Config of mmengine's optimiser wrapper for a recipe, with so many backward passes a step."""
     wrapper = {
         "optimizer": recipe["optimizer"],
         "clip_grad": {"max_norm": recipe["clip_grad"], "norm_type": 2},
-        "accumulative_counts": recipe["accumulate"],
+        "accumulative_counts": passes,
     }
     if recipe["precision"] == "float32":
         return wrapper

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
+from mmengine.hooks import SyncBuffersHook
 from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
@@ -22,12 +23,17 @@ from mtpd.detectors import checkpoints, configs
 from mtpd.detectors.inherit import inherit
 from mtpd.distill.distiller import Distiller
 from mtpd.evaluation import metrics
-from mtpd.training import lock, optimisation
+from mtpd.training import lock, optimisation, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.progress import teller
-from mtpd.training.randomness import Seeds, reproducible, seed_everything
+from mtpd.training.randomness import seed_everything
+from mtpd.training.steps import StepLoop, reproducible
 from mtpd.training.stopping import Stop
+
+# The code that can change what a stage trains.
+PACKAGES = ("data", "detectors", "distill", "evaluation", "training")
+CODE = [Path(mtpd.__file__).parent / package for package in PACKAGES]
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,16 @@ class Stage:
     parent: str | None = None
     workers: int = 0  # cannot change the result
 
+    def micro_batch(self) -> int:
+        """Images of one forward and backward pass."""
+        return self.recipe["micro_batch_size"] or self.recipe["batch_size"]
+
+    def images_of_process(self) -> int:
+        """Images of a step that this process works on; a ValueError if a step cannot be divided evenly."""
+        return steps.images_of_process(self.recipe["batch_size"], self.micro_batch())
+
     def fingerprint(self) -> str:
-        """Hash of the settings, the resolved configs, the content of all input files, and this version."""
+        """Hash of the settings, the resolved configs, the content of all input files, and our code."""
         annotations = [self.dataset[split]["annotations"] for split in ("train", "val")]
         return files.fingerprint(
             {
@@ -64,7 +78,7 @@ class Stage:
                 "files": [files.sha256(path) for path in (*annotations, *self.teacher_weights)],
                 "inherited": self.inherited_weights and files.sha256(self.inherited_weights),
                 "parent": self.parent and files.sha256(self.parent),
-                "version": mtpd.__version__,
+                "code": [mtpd.__version__, files.code_hash(CODE)],
             }
         )
 
@@ -110,11 +124,11 @@ def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
     broadcast_object_list(found)
     newest = found[0]
     dataset = pipelines.at_scale(stage.dataset, stage.student)
-    pipelines.add_data(config, dataset, classes, stage.recipe["batch_size"], stage.workers)
+    pipelines.add_data(config, dataset, classes, stage.images_of_process(), stage.workers)
     model, inherited = _model(stage, config, classes, resuming=newest is not None)
     metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes)
     history = History(say, stage.epochs, stage.recipe["validate_every"])
-    hooks = [Seeds(stage.seed), history, SaveState(folder, stop)]
+    hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
     runner.train()
     if is_main_process():
@@ -137,20 +151,24 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
     """mmengine's runner; it resumes from the checkpoint ``newest`` if there is one."""
     if is_distributed() and not torch.cuda.is_available():
         model = MMDistributedDataParallel(module=model, broadcast_buffers=False)  # mmengine's would need GPUs
+    recipe = stage.recipe
+    batch_size, micro_batch = recipe["batch_size"], stage.micro_batch()
     return Runner(
         model=model,
         work_dir=str(work),
-        train_dataloader=reproducible(config.train_dataloader, stage.seed),
+        train_dataloader=reproducible(config.train_dataloader, stage.seed, batch_size, micro_batch),
         val_dataloader=config.val_dataloader,
         val_evaluator=Evaluator(metric),
         val_cfg={},
         train_cfg={
-            "by_epoch": True,
+            "type": StepLoop,
             "max_epochs": stage.epochs,
-            "val_interval": stage.recipe["validate_every"],
+            "val_interval": recipe["validate_every"],
+            "seed": stage.seed,
+            "micro_batch": micro_batch,
         },
-        optim_wrapper=optimisation.optim_wrapper(stage.recipe),
-        param_scheduler=optimisation.schedules(stage.recipe, stage.epochs),
+        optim_wrapper=optimisation.optim_wrapper(recipe, stage.images_of_process() // micro_batch),
+        param_scheduler=optimisation.schedules(recipe, stage.epochs),
         default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 20}},
         custom_hooks=hooks,
         load_from=str(newest) if newest else None,

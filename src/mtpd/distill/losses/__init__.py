@@ -9,7 +9,7 @@ from importlib import import_module
 
 from torch import nn
 
-from mtpd.experiment.schema import LOSS_OPTIONS
+from mtpd.experiment.recipe_schema import LOSS_OPTIONS
 
 
 def _loss(name: str) -> type[nn.Module]:

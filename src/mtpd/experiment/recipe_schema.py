@@ -1,0 +1,91 @@
+"""The keys of a recipe: loss, what is inherited, optimiser, batches, schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mtpd.experiment.errors import expected
+from mtpd.experiment.fields import Model, Name
+
+INHERIT = ("first", "each", "none")  # any other value is the name of a detector
+
+# The losses and their options: one file each in ``mtpd.distill.losses``.
+LOSS_OPTIONS: dict[str, tuple[str, ...]] = {
+    "feature-matching": ("weight",),
+    "cwd": ("weight", "tau"),
+    "fgd": ("alpha", "beta", "gamma", "lambda_", "tau"),
+    "mgd": ("alpha", "alpha_mean", "mask_ratio"),
+    "pkd": ("weight",),
+}
+
+
+class Loss(Model):
+    name: Literal[*LOSS_OPTIONS]
+    options: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, description="weights of the loss by name; by default its authors'"
+    )
+
+    @model_validator(mode="after")
+    def _options_exist(self) -> Loss:
+        for option, value in self.options.items():
+            if option not in LOSS_OPTIONS[self.name]:
+                raise ValueError(
+                    f"options: {self.name} has no {option!r}; {expected(option, LOSS_OPTIONS[self.name])}"
+                )
+            if (option == "tau" and value == 0) or (option == "mask_ratio" and value > 1):
+                allowed = "more than 0" if option == "tau" else "0 to 1"
+                raise ValueError(f"options.{option}: found {value}; expected {allowed}")
+        return self
+
+
+class Schedule(Model):
+    """Learning rate during a stage; every stage starts its own schedule."""
+
+    kind: Literal["step", "one-cycle"] = "step"
+    milestones: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (2 / 3, 11 / 12), description="when the rate drops, as fractions of the stage"
+    )
+    gamma: float = Field(0.1, gt=0, description="factor at each drop")
+    warmup_iters: int = Field(500, ge=0, description="iterations of linear warm-up from 0.001")
+
+
+class Recipe(Model):
+    """How a stage trains the student."""
+
+    loss: Loss | None = Field(None, description="distillation loss; none for training without a teacher")
+    inherit: Name = Field(
+        "first",
+        description="whose neck and heads the student takes: first (stage 1 takes its teacher's), each "
+        "(every stage takes its own teacher's), none, or a detector's name (stage 1 takes that one's)",
+    )
+    optimizer: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
+    )
+    clip_grad: float = Field(35, gt=0, description="maximum gradient norm")
+    batch_size: int = Field(16, ge=1, description="images of a step, on all GPUs together")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="images of one forward pass, which are normalised together, as one GPU's are in mmdet; "
+        "by default all images of the step",
+    )
+    start: Literal["config", "student"] = Field(
+        "config",
+        description="stage 1 starts from the weights that the config names, or from the student detector's",
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of training; float16 needs GPUs"
+    )
+    schedule: Schedule = Schedule()
+    validate_every: int = Field(1, ge=1, description="epochs between two validations")
+
+    @model_validator(mode="after")
+    def _optimizer_has_a_rate(self) -> Recipe:
+        rate = self.optimizer.get("lr")
+        if not isinstance(self.optimizer.get("type"), str):
+            raise ValueError("optimizer: expected 'type', the name of a torch optimiser, like SGD or AdamW")
+        if not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
+            raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0")
+        return self

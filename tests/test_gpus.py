@@ -1,0 +1,80 @@
+"""GPUs are shared among jobs: never two jobs on one, and none is lost."""
+
+import os
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import PROJECT
+
+from mtpd import gpus
+
+DEVICES = "abcd"
+# A job on its GPUs. It holds a lock of its own for each and fails if another job does. The file of these is
+# number 0: when a job is killed, the kernel closes files in order, so its own locks go before the GPUs.
+JOB = f"""
+import fcntl, os, random, sys, time
+os.dup2(os.open(sys.argv[1], os.O_RDWR), 0)
+names = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+for name in names:
+    fcntl.lockf(0, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, {DEVICES!r}.index(name))
+ends = time.monotonic() + random.random() / 20
+while time.monotonic() < ends:
+    pass
+print(len(names))
+"""
+
+
+def run(count, folder, kill_after=None):
+    """A job on so many GPUs, killed after some seconds: how it ended and what it said."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(DEVICES), "TMPDIR": str(folder)}
+    command = [sys.executable, PROJECT / "workflow/scripts/with_gpus.py", str(count)]
+    command += [sys.executable, "-c", JOB, folder / "used"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        said, wrong = process.communicate(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, wrong = process.communicate()
+    return process.returncode, said, wrong
+
+
+def test_a_storm_of_jobs_never_shares_a_gpu(tmp_path):
+    """200 jobs of 1 to 4 GPUs on 4 pretended ones; about a third is killed at a random moment."""
+    (tmp_path / "used").touch()
+    dice = random.Random(0)
+    jobs = [(dice.randint(1, 4), dice.choice([None, None, dice.random()])) for _ in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        ended = list(pool.map(lambda job: run(job[0], tmp_path, job[1]), jobs))
+    for (count, kill_after), (code, said, wrong) in zip(jobs, ended, strict=True):
+        assert (code, said) == (0, f"{count}\n") or (kill_after and code == -9), wrong
+    assert any(code == -9 for code, *_ in ended)
+    assert run(len(DEVICES), tmp_path) == (0, f"{len(DEVICES)}\n", "")  # all are free again
+
+
+def test_too_few_gpus_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(RuntimeError, match=r"4 GPUs are needed, but 2 are visible \(0, 1\)"):
+        gpus.take(4, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "found"), [("", []), ("-1", []), ("0, 2", ["0", "2"]), ("GPU-ab", ["GPU-ab"])]
+)
+def test_cuda_visible_devices_names_the_gpus(named, found, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert gpus.visible() == found
+
+
+def test_the_driver_names_the_gpus(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus.visible() == []
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho GPU-1\necho GPU-2\n")
+    driver.chmod(0o755)
+    assert gpus.visible() == ["GPU-1", "GPU-2"]

@@ -1,0 +1,157 @@
+"""Steps: the images of each, shared among processes, give the same results for any number of them."""
+
+import math
+import signal
+from collections import Counter
+from unittest import mock
+
+import pandas as pd
+import pytest
+import torch
+from conftest import progressive_stage, weights
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.datasets.samplers import AspectRatioBatchSampler
+from mmengine.dataset import DefaultSampler
+from mmengine.model import BaseModel
+from processes import run_processes
+
+from mtpd.training import steps
+from mtpd.training.errors import StoppedEarly
+from mtpd.training.stage import train
+
+
+class Sizes(list):
+    """A data set of which only the sizes of images are known."""
+
+    def get_data_info(self, index):
+        return dict(zip(("width", "height"), self[index], strict=True))
+
+
+def passed(sizes, batch_size, micro_batch, rank=0, processes=1, epoch=0, skip=0):
+    """The micro-batches that a process gets in one epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "get_dist_info", lambda: (rank, processes))
+        sampler = steps.StepSampler(sizes, 3, batch_size, micro_batch)
+        sampler.set_epoch(epoch)
+        sampler.skip = skip
+        images = list(sampler)
+        assert skip or len(images) == len(sampler)
+    return [images[i : i + micro_batch] for i in range(0, len(images), micro_batch)]
+
+
+shapes_of_images = st.lists(st.sampled_from([(4, 3), (3, 4), (3, 3)]), min_size=1, max_size=40).map(Sizes)
+
+
+@given(shapes_of_images, st.integers(1, 4), st.integers(0, 3))
+@settings(max_examples=50, deadline=None)
+def test_images_are_grouped_as_by_mmdet(sizes, micro_batch, epoch):
+    """mmdet's sampler is the reference, for all but the last micro-batch, which here is filled up."""
+    order = DefaultSampler(sizes, shuffle=True, seed=3)
+    order.set_epoch(epoch)
+    expected = list(AspectRatioBatchSampler(order, micro_batch))
+    found = passed(sizes, micro_batch, micro_batch, epoch=epoch)
+    assert len(found) == len(expected)
+    assert found[:-1] == expected[:-1]
+    assert found[-1][: len(expected[-1])] == expected[-1]
+
+
+@given(shapes_of_images, st.integers(1, 3), st.integers(1, 4), st.sampled_from([1, 2, 4]))
+@settings(max_examples=50, deadline=None)
+def test_processes_share_every_step(sizes, micro_batch, in_process, processes):
+    batch_size = micro_batch * in_process * processes
+    whole = passed(sizes, batch_size, micro_batch)
+    shares = [passed(sizes, batch_size, micro_batch, rank, processes) for rank in range(processes)]
+    assert {len(share) for share in shares} == {math.ceil(len(sizes) / batch_size) * in_process}
+    together = [part for parts in zip(*shares, strict=True) for part in parts]
+    assert together == whole
+    seen = Counter(image for part in whole for image in part)
+    assert set(seen) == set(range(len(sizes)))
+    # No image comes more often than filling up the last step needs.
+    assert max(seen.values()) <= 1 + math.ceil(batch_size / len(sizes))
+
+
+@given(shapes_of_images, st.integers(0, 10))
+@settings(max_examples=30, deadline=None)
+def test_a_pass_can_start_in_the_middle(sizes, skip):
+    whole = passed(sizes, 4, 2)
+    assert passed(sizes, 4, 2, skip=skip) == whole[2 * skip :]
+
+
+def test_a_step_that_cannot_be_shared_is_an_error():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "get_dist_info", lambda: (0, 3))
+        with pytest.raises(ValueError, match="found 16; expected a multiple of 6"):
+            steps.images_of_process(16, 2)
+
+
+def test_losses_are_averaged_over_micro_batches():
+    losses = [
+        {"loss": torch.tensor(1.0), "acc": torch.tensor(0.5)},
+        {"loss": torch.tensor(2.0), "acc": torch.tensor(0.0)},
+    ]
+    assert steps.mean_losses(losses) == {"loss": 1.5, "acc": 0.25}
+
+
+@pytest.mark.parametrize(("micro_batch", "passes"), [(None, 1), (2, 2), (1, 4)])
+def test_micro_batches_make_one_step(micro_batch, passes, dataset, teacher, tmp_path):
+    """Three steps an epoch."""
+    stage = progressive_stage(dataset, teacher, micro_batch_size=micro_batch, epochs=1)
+    with watched(torch.optim.AdamW, "step") as step, watched(BaseModel, "train_step") as train_step:
+        train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    assert (step.call_count, train_step.call_count) == (3, 3 * passes)
+
+
+def watched(kind, method):
+    return mock.patch.object(kind, method, autospec=True, side_effect=getattr(kind, method))
+
+
+# Small steps of plain SGD: differences in the order of sums stay small.
+STEADY = {"optimizer": {"type": "SGD", "lr": 1e-3}, "micro_batch_size": 1, "loss": "mgd", "epochs": 7}
+
+
+@pytest.fixture(scope="module")
+def one_process(dataset, teacher, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one_process")
+    train(
+        progressive_stage(dataset, teacher, **STEADY), folder / "out", folder / "work", str(folder / "said")
+    )
+    return folder
+
+
+def assert_same_losses(found, expected):
+    ours, theirs = (
+        pd.read_csv(folder / "out/history.csv").drop(columns="AP") for folder in (found, expected)
+    )
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_any_number_of_processes_gives_the_same_losses(processes, dataset, teacher, one_process, tmp_path):
+    """21 steps of 4 images, with the random masks of MGD."""
+    stage = progressive_stage(dataset, teacher, **STEADY)
+    run_processes(stage, tmp_path, processes)
+    assert_same_losses(tmp_path, one_process)
+    assert [path.name for path in (tmp_path / "work").iterdir() if path.is_dir()] == [stage.fingerprint()]
+
+
+def test_two_processes_resume_what_one_began(dataset, teacher, one_process, tmp_path, monkeypatch):
+    """Interrupted in the middle of an epoch."""
+    stage = progressive_stage(dataset, teacher, **STEADY)
+    original = steps.StepLoop.run_iter
+
+    def stopping(self, *args, **kwargs):
+        if self.iter == 3:
+            signal.raise_signal(signal.SIGTERM)
+        original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.StepLoop, "run_iter", stopping)
+        with pytest.raises(StoppedEarly):
+            train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    run_processes(stage, tmp_path, 2)
+    assert "resuming after epoch 1 of 7, iteration 1 of 3" in (tmp_path / "said").read_text()
+    assert_same_losses(tmp_path, one_process)
+    for name, tensor in weights(one_process).items():
+        if "running" not in name and "tracked" not in name:  # batch normalisation's, see mtpd.training.steps
+            torch.testing.assert_close(weights(tmp_path)[name], tensor, rtol=1e-3, atol=1e-5)
