@@ -78,23 +78,23 @@ class Level:
 
     def pair(self, source: str, target: str) -> Moments:
         """Moments of two detectors on the target's grids."""
-        grids = [owners for owners in self.counts if target in owners]  # the grid can vary with the image
+        grids = [owners for owners in self.counts if target in owners]  # who shares one varies with the image
+        totals = (torch.cat([self.totals[grid, source], self.totals[grid, target]]) for grid in grids)
         return Moments(
             count=sum(self.counts[grid] for grid in grids),
             shift=torch.cat([self.shift[source], self.shift[target]]).double(),
-            total=sum(
-                torch.cat([self.totals[owners, name] for name in (source, target)]) for owners in grids
-            ),
-            products=sum(self._joined(owners, source, target) for owners in grids),
+            total=sum(totals),
+            products=sum(self._joined(grid, source, target) for grid in grids),
         )
 
-    def _joined(self, owners: frozenset[str], source: str, target: str) -> Tensor:
-        own = [self.products[owners, name, name] for name in (source, target)]
-        if (owners, source, target) in self.products:
-            cross = self.products[owners, source, target]
+    def _joined(self, grid: frozenset[str], source: str, target: str) -> Tensor:
+        """Products of both detectors' channels on the grid of these detectors, (Cs + Ct) squared."""
+        own_s, own_t = (self.products[grid, name, name] for name in (source, target))
+        if (grid, source, target) in self.products:
+            cross = self.products[grid, source, target]
         else:
-            cross = self.products[owners, target, source].T
-        return torch.cat([torch.cat([own[0], cross], 1), torch.cat([cross.T, own[1]], 1)])
+            cross = self.products[grid, target, source].T
+        return torch.cat([torch.cat([own_s, cross], 1), torch.cat([cross.T, own_t], 1)])
 
 
 def _accumulate(sums: dict[tuple, Tensor], key: tuple, value: Tensor) -> None:
