@@ -1,10 +1,18 @@
-"""The closed-form adaptation cost: its properties, and the same number by gradient descent."""
+"""The closed-form adaptation cost: its properties, and the same number by other ways."""
 
 import pytest
 import torch
-from torch.nn.functional import conv2d
+from conftest import build
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.structures import DetDataSample
+from torch.nn.functional import conv2d, interpolate
+from torch.utils.flop_counter import FlopCounterMode
 
-from mtpd.adaptation.cost import Moments, cost
+from mtpd.adaptation.cost import cost, measure
+from mtpd.adaptation.moments import Level
+from mtpd.data.pipelines import rescaled
+from mtpd.detectors import taps
 
 
 def features(channels, seed=0, images=16, side=6, mixing=None):
@@ -26,10 +34,32 @@ def related(seed=0):
 
 def measured(source, target, ridge=1e-4):
     half = len(source) // 2
-    fit, held_out = Moments(), Moments()
-    fit.add(source[:half], target[:half])
-    held_out.add(source[half:], target[half:])
-    return cost(fit, held_out, source.shape[1], ridge)
+    fit, held_out = Level(), Level()
+    fit.add({"source": source[:half], "target": target[:half]})
+    held_out.add({"source": source[half:], "target": target[half:]})
+    moments = (level.pair("source", "target") for level in (fit, held_out))
+    return cost(*moments, source.shape[1], ridge).item()
+
+
+def by_least_squares(source, target, ridge=1e-4):
+    """The cost in float64 from a matrix with a row per position, by ``lstsq``.
+
+    Source and target are lists of images, C x H x W, the first half of them fitted.
+    """
+    source = [
+        interpolate(s[None], t.shape[1:], mode="bilinear", align_corners=False)[0]
+        for s, t in zip(source, target, strict=True)
+    ]
+    x, y = (torch.cat([image.flatten(1).T.double() for image in images]) for images in (source, target))
+    x, y = ((z - z.mean(0)) / z.std(0, correction=0) for z in (x, y))
+    x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1)
+    fitted = sum(image[0].numel() for image in target[: len(target) // 2])
+    penalty = (ridge * fitted) ** 0.5 * torch.eye(x.shape[1], dtype=x.dtype)[:-1]
+    extended = torch.cat([x[:fitted], penalty])
+    wanted = torch.cat([y[:fitted], y.new_zeros(len(penalty), y.shape[1])])
+    weights = torch.linalg.lstsq(extended, wanted).solution
+    residual = (x[fitted:] @ weights - y[fitted:]).square().sum()
+    return (residual / (y[fitted:] - y[fitted:].mean(0)).square().sum()).item()
 
 
 def test_a_detector_adapts_to_itself_for_nothing():
@@ -68,12 +98,55 @@ def test_a_channel_that_never_changes_is_left_out():
 
 def test_moments_of_batches_equal_moments_of_all_images():
     a, b = related()
-    whole, parts = Moments(), Moments()
-    whole.add(a, b)
+    whole, parts = Level(), Level()
+    whole.add({"a": a, "b": b})
     for image in range(len(a)):
-        parts.add(a[image : image + 1], b[image : image + 1])
-    assert parts.count == whole.count
-    torch.testing.assert_close(parts.products, whole.products)
+        parts.add({"a": a[image : image + 1], "b": b[image : image + 1]})
+    once, added = whole.pair("a", "b"), parts.pair("a", "b")
+    assert added.count == once.count
+    torch.testing.assert_close(added.mean, once.mean, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(added.centred(once.mean), once.centred(once.mean), rtol=1e-5, atol=1e-6)
+
+
+def test_the_order_of_the_detectors_does_not_matter():
+    a, b = related()
+    level, back = Level(), Level()
+    level.add({"a": a, "b": b})
+    back.add({"b": b, "a": a})
+    mean = level.pair("b", "a").mean
+    swapped = back.pair("b", "a").centred(mean)
+    torch.testing.assert_close(swapped, level.pair("b", "a").centred(mean), rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from([1e-9, 1e9]), st.sampled_from([1e-9, 1.0, 1e9]), st.integers(0, 99))
+def test_the_scale_of_a_detectors_features_does_not_change_the_cost(first, second, seed):
+    a, b = related(seed)
+    expected = measured(a, b)
+    assert measured(a * first, b * second) == pytest.approx(expected, rel=1e-5)
+    assert measured(a * second, b * first) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, -3e4])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_cost_is_that_of_direct_least_squares(offset, seed):
+    """Also for channels whose mean is far larger than their spread."""
+    a, b = related(seed)
+    a, b = a + offset, b * 0.1 - offset / 10
+    assert measured(a, b) == pytest.approx(by_least_squares(a, b), abs=1e-4)
+    assert measured(b, a) == pytest.approx(by_least_squares(b, a), abs=1e-4)
+
+
+@pytest.mark.parametrize("ridge", [1e-4, 1e-5])
+def test_float32_products_are_enough_for_many_similar_channels(ridge):
+    """Half of 96 channels differ from the other half by a thousandth: without a ridge, hardly solvable."""
+    generator = torch.Generator().manual_seed(0)
+    scene = torch.randn(8, 40, 48, 48, generator=generator)
+    mixes = (torch.randn(96, 40, 1, 1, generator=generator) for _ in range(2))
+    a, b = (conv2d(scene, mix).relu() for mix in mixes)
+    a, b = (x + 1e-3 * torch.randn(x.shape, generator=generator) for x in (a, b))
+    a[:, 48:] = a[:, :48] + 1e-3 * a[:, 48:]
+    assert measured(a, b, ridge) == pytest.approx(by_least_squares(a, b, ridge), abs=1e-4)
 
 
 def test_the_source_goes_onto_the_targets_grid():
@@ -97,3 +170,69 @@ def test_a_convolution_trained_by_gradient_descent_reaches_the_same_cost():
         residual = (conv(a[half:]) - b[half:]).square().sum()
     variance = (b[half:] - b[half:].mean((0, 2, 3), keepdim=True)).square().sum()
     assert measured(a, b) == pytest.approx((residual / variance).item(), rel=0.01)
+
+
+def probe_images(sizes=((64, 64), (64, 96), (96, 64), (96, 96), (64, 64), (64, 96))):
+    """Batches of one image, of several sizes: the grids of the detectors differ from image to image."""
+    generator = torch.Generator().manual_seed(0)
+    for height, width in sizes:
+        coarse = torch.rand(1, 3, height // 8, width // 8, generator=generator)
+        image = interpolate(255 * coarse, (height, width), mode="bilinear")[0].to(torch.uint8)
+        yield {"inputs": [image], "data_samples": [DetDataSample(metainfo={"img_shape": (height, width)})]}
+
+
+def test_the_costs_of_a_pool_are_those_of_direct_least_squares():
+    """Each pair on the target's grid: two detectors share one, the others see larger images."""
+    detectors = {
+        "a": build("r18_w8").eval(),
+        "b": build("r18_w16", 1).eval(),
+        "c": build("swin_w32", 2).eval(),
+        "d": build("r18_w32", 3).eval(),
+    }
+    scales = {"a": 1.0, "b": 1.0, "c": 1.5, "d": 2.0}
+    modules = dict.fromkeys(detectors)
+    costs = measure(detectors, modules, scales, probe_images(), half=3, ridge=1e-2)
+    seen = {name: stride_8(detector, scales[name]) for name, detector in detectors.items()}
+    found = costs[costs.stride == 8].set_index(["source", "target"])
+    assert len(found) == 12
+    for (source, target), row in found.iterrows():
+        expected = by_least_squares(seen[source], seen[target], ridge=1e-2)
+        assert row.cost == pytest.approx(expected, rel=1e-4, abs=1e-4)
+        assert row.positions == sum(image[0].numel() for image in seen[target][3:])
+
+
+@torch.no_grad()
+def stride_8(detector, scale):
+    """The features of the probe images at stride 8."""
+    tap = taps.find_taps(detector)[0]
+    images = []
+    for batch in probe_images():
+        inputs = rescaled(detector.data_preprocessor(batch, False)["inputs"], scale)
+        with taps.recorded(detector, [tap.module]) as outputs:
+            detector.extract_feat(inputs)
+        images.append(taps.read(outputs, [tap])[0][0])
+    return images
+
+
+def pool(channels, grid, detectors=6, **options):
+    return {str(number): torch.zeros(1, channels, *grid, **options) for number in range(detectors)}
+
+
+def test_a_product_is_computed_once_for_two_detectors_that_share_a_grid():
+    """Against a product of the channels of both for each of 30 ordered pairs."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        Level().add(pool(8, (10, 12)))
+    assert counter.get_total_flops() == 21 * 2 * 8 * 8 * 120
+    assert counter.get_total_flops() < 30 * 2 * 16 * 16 * 120 / 5
+
+
+def test_the_moments_of_six_detectors_at_cocos_size_need_little_memory():
+    """Five levels, 256 channels, 1333x800, both halves; tensors on ``meta`` have sizes but no memory."""
+    held = 0
+    for grid in [(100, 168), (50, 84), (25, 42), (13, 21), (7, 11)]:
+        level = Level()
+        level.add(pool(256, grid, device="meta"))
+        sums = [*level.shift.values(), *level.totals.values(), *level.products.values()]
+        held += 2 * sum(tensor.numel() * tensor.element_size() for tensor in sums)
+    assert held < 120e6

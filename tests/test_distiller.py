@@ -79,6 +79,16 @@ def test_two_teachers_weigh_half_each():
     torch.testing.assert_close(both["distill_loss_pkd"], one["distill_loss_pkd"])
 
 
+def test_the_spread_of_every_teachers_features_is_logged():
+    teachers = [build("r18_w16", 1), build("r18_w32", 2)]
+    alone = [losses(Distiller(build("r18_w8"), [teacher], **PKD).train(), batch()) for teacher in teachers]
+    both = losses(Distiller(build("r18_w8"), teachers, **PKD).train(), batch())
+    for number, single in enumerate(alone, 1):
+        for stride in (8, 16, 32):
+            assert both[f"teacher_sd_{number}_{stride}"] == single[f"teacher_sd_{stride}"] > 0
+    assert sum("teacher_sd" in name for name in both) == 6
+
+
 def test_the_teacher_sees_the_image_in_its_own_normalisation():
     teacher = build("r18_w32")
     teacher.data_preprocessor.mean.fill_(1.0)

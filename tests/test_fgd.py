@@ -6,18 +6,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.model import kaiming_init
 from test_losses import pair, shapes, softmax
+from torch import nn
 
-from mtpd.distill.losses.fgd import FGD
+from mtpd.distill.losses.fgd import FGD, masks
 
-coordinates = st.floats(0, 1, width=32)
+coordinates = st.floats(0, 1.25, width=32)
 images = st.lists(st.tuples(coordinates, coordinates, coordinates, coordinates), max_size=3)
 
 
 @settings(max_examples=40, deadline=None)
 @given(shapes.filter(lambda shape: shape[1] > 1), st.lists(images, min_size=3, max_size=3))
 def test_fgd_equals_plain_loops(shape, drawn):
-    """Boxes anywhere, on the border, of no size, or none at all."""
+    """Boxes anywhere, on the border, beyond it, of no size, or none at all."""
     s, t = pair(shape)
     n, c, h, w = s.shape
     boxes = [[(min(a, e), min(b, f), max(a, e), max(b, f)) for a, b, e, f in image] for image in drawn[:n]]
@@ -58,16 +60,63 @@ def test_fgd_equals_plain_loops(shape, drawn):
 
 
 def masks_by_cell(boxes, h, w):
-    """The weights inside and outside, cell by cell."""
+    """The weights inside and outside, cell by cell, as the authors' ``FeatureLoss`` computes them.
+
+    The area counts the row and column beyond the grid of a box that reaches the lower or right border; a
+    slice leaves them out.
+    """
     inside = [[0.0] * w for _ in range(h)]
     for left, top, right, bottom in boxes:
-        rows = range(math.floor(top * h), min(math.ceil(bottom * h), h - 1) + 1)
-        columns = range(math.floor(left * w), min(math.ceil(right * w), w - 1) + 1)
-        for i in rows:
-            for j in columns:
-                inside[i][j] = max(inside[i][j], 1 / (len(rows) * len(columns)))
-    empty = sum(value == 0 for row in inside for value in row)
-    return inside, [[1 / empty if value == 0 else 0.0 for value in row] for row in inside]
+        wmin, wmax = math.floor(left * w), math.ceil(right * w)
+        hmin, hmax = math.floor(top * h), math.ceil(bottom * h)
+        area = 1.0 / (hmax + 1 - hmin) / (wmax + 1 - wmin)
+        for row in inside[hmin : hmax + 1]:
+            row[wmin : wmax + 1] = [max(value, area) for value in row[wmin : wmax + 1]]
+    outside = [[0.0 if value > 0 else 1.0 for value in row] for row in inside]
+    empty = sum(map(sum, outside))
+    return inside, [[value / empty for value in row] for row in outside] if empty else outside
+
+
+WHOLE = (0, 0, 1, 1)
+BORDERS = {
+    "none": [],
+    "inside": [(0.3, 0.3, 0.6, 0.5)],
+    "left": [(0, 0.3, 0.2, 0.5)],
+    "top": [(0.3, 0, 0.5, 0.2)],
+    "right": [(0.7, 0.3, 1, 0.5)],
+    "bottom": [(0.3, 0.7, 0.5, 1)],
+    "lower right corner": [(0.9, 0.9, 1, 1)],
+    "beyond right and bottom": [(0.5, 0.5, 1.4, 1.2)],
+    "all beyond": [(1.3, 0.2, 1.5, 0.4)],
+    "whole": [WHOLE],
+    "tiny": [(0.51, 0.51, 0.511, 0.511), (1, 1, 1, 1)],
+    "overlapping": [WHOLE, (0.2, 0.2, 0.8, 0.8), (0.4, 0.4, 0.5, 1), (0.4, 0.4, 0.5, 0.9)],
+}
+
+
+@pytest.mark.parametrize("boxes", BORDERS.values(), ids=BORDERS)
+def test_masks_are_the_authors(boxes):
+    tensor = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
+    nothing = torch.zeros(0, 4, dtype=torch.float64)
+    front, back = masks([tensor, nothing], torch.zeros(2, 3, 5, 7, dtype=torch.float64))
+    inside, outside = zip(masks_by_cell(boxes, 5, 7), masks_by_cell([], 5, 7), strict=True)
+    torch.testing.assert_close(front[:, 0], torch.tensor(inside, dtype=torch.float64))
+    torch.testing.assert_close(back[:, 0], torch.tensor(outside, dtype=torch.float64))
+
+
+def test_the_weighing_of_positions_starts_as_the_authors():
+    """``kaiming_init(conv_mask, mode="fan_in")`` for student and teacher; the last layer is zero."""
+    loss = FGD([4096])
+    for block in (loss.student_context[0], loss.teacher_context[0]):
+        torch.manual_seed(0)
+        theirs = nn.Conv2d(4096, 1, 1)
+        kaiming_init(theirs, mode="fan_in")
+        assert block.weigh.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.05)
+        assert not block.weigh.bias.any()
+        assert not block.expand.weight.any()
+        spread = (block.weigh.weight / block.weigh.weight.std()).pow(4).mean().item()
+        assert spread == pytest.approx(3, abs=0.5)  # a normal distribution's; 1.8 is a uniform one's
+    assert not torch.equal(loss.student_context[0].weigh.weight, loss.teacher_context[0].weigh.weight)
 
 
 def attention_over_places(x, tau):

@@ -6,13 +6,13 @@ A reconstruction (docs/method.md): the paper names the cost; the formula is ours
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from itertools import permutations
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from mtpd.adaptation.moments import Level, Moments
 from mtpd.data.pipelines import rescaled
 from mtpd.detectors import taps
 
@@ -39,18 +39,22 @@ def measure(
         Columns source, target, stride (pixels), cost, positions (held out); one row per pair and level.
     """
     found = {name: taps.find_taps(detector, modules[name]) for name, detector in detectors.items()}
-    moments: dict[tuple, Moments] = defaultdict(Moments)
+    pairs = [
+        (source, target, s)
+        for source, target in permutations(detectors, 2)
+        for s, _ in taps.pair_by_stride(found[source], found[target])
+    ]
+    levels: dict[tuple[int, bool], Level] = defaultdict(Level)
     for index, batch in enumerate(batches):
         features = {name: _features(detectors[name], found[name], batch, scales[name]) for name in detectors}
-        for source, target in permutations(detectors, 2):
-            for s, t in taps.pair_by_stride(found[source], found[target]):
-                moments[source, target, s.stride, index < half].add(features[source][s], features[target][t])
+        for stride in sorted({tap.stride for *_, tap in pairs}):
+            common = {name: own[stride] for name, own in features.items() if stride in own}
+            levels[stride, index < half].add(common)
     rows = []
-    for source, target in permutations(detectors, 2):
-        for s, _ in taps.pair_by_stride(found[source], found[target]):
-            fit, held_out = (moments[source, target, s.stride, fitted] for fitted in (True, False))
-            value = cost(fit, held_out, s.channels, ridge)
-            rows.append((source, target, s.stride, value, held_out.count))
+    for source, target, tap in pairs:
+        fit, held_out = (levels[tap.stride, fitted].pair(source, target) for fitted in (True, False))
+        value = cost(fit, held_out, tap.channels, ridge).item()
+        rows.append((source, target, tap.stride, value, held_out.count))
     return pd.DataFrame(rows, columns=["source", "target", "stride", "cost", "positions"])
 
 
@@ -60,36 +64,14 @@ def over_levels(costs: pd.DataFrame) -> dict[tuple[str, str], float]:
 
 
 @torch.no_grad()
-def _features(
-    detector: nn.Module, found: list[taps.Tap], batch: dict, scale: float
-) -> dict[taps.Tap, Tensor]:
+def _features(detector: nn.Module, found: list[taps.Tap], batch: dict, scale: float) -> dict[int, Tensor]:
+    """Levels by stride."""
     with taps.recorded(detector, {tap.module for tap in found}) as outputs:
         detector.extract_feat(rescaled(detector.data_preprocessor(batch, False)["inputs"], scale))
-    return dict(zip(found, taps.read(outputs, found), strict=True))
+    return dict(zip([tap.stride for tap in found], taps.read(outputs, found), strict=True))
 
 
-@dataclass
-class Moments:
-    """Sums over positions for least squares, in float64: source (Cs) and target (Ct) channels together."""
-
-    count: int = 0
-    total: Tensor = field(default_factory=lambda: torch.zeros(()))
-    products: Tensor = field(default_factory=lambda: torch.zeros(()))
-
-    def add(self, source: Tensor, target: Tensor) -> None:
-        """Add a batch: N x Cs x Hs x Ws and N x Ct x Ht x Wt; the source is resized to the target's grid."""
-        both = torch.cat([taps.on_grid(source, target), target], 1).transpose(0, 1).flatten(1).double()
-        self.count += both.shape[1]
-        self.total = self.total + both.sum(1)
-        self.products = self.products + both @ both.T
-
-    def centred(self, mean: Tensor) -> Tensor:
-        """Mean of (x - mean)(x - mean)^T, (Cs + Ct) squared."""
-        cross = torch.outer(self.total / self.count, mean)
-        return self.products / self.count - cross - cross.T + torch.outer(mean, mean)
-
-
-def cost(fit: Moments, held_out: Moments, source_channels: int, ridge: float) -> float:
+def cost(fit: Moments, held_out: Moments, source_channels: int, ridge: float) -> Tensor:
     """``1 - R^2``, on held-out positions, of the best 1x1 convolution from source to target.
 
     Every channel is standardised over both halves; constant channels are left out. R^2 is the explained
@@ -100,32 +82,40 @@ def cost(fit: Moments, held_out: Moments, source_channels: int, ridge: float) ->
         held_out: moments of the other half.
         source_channels: Cs; the rest of the moments are the target's.
         ridge: added to the source's (unit) variances.
+
+    Returns:
+        A number, on the device of the moments.
     """
     count = fit.count + held_out.count
-    mean = (fit.total + held_out.total) / count
+    mean = (fit.mean * fit.count + held_out.mean * held_out.count) / count
     both = (fit.centred(mean) * fit.count + held_out.centred(mean) * held_out.count) / count
     scale = both.diagonal().clamp(min=0).sqrt()
-    alive = scale > 1e-6 * scale.max()
-    source = alive.clone()
-    source[source_channels:] = False
-    target = alive & ~source
-    unit = torch.outer(scale, scale).clamp(min=torch.finfo(torch.float64).tiny)
-    # The bias is a source channel that is always 1: the mean of the fitted half can differ from the whole's.
-    fit_mean, held_mean = ((m.total / m.count - mean) / scale for m in (fit, held_out))
-    a, b = _with_bias(fit.centred(mean) / unit, fit_mean, source, target)
-    penalty = ridge * torch.eye(len(a), dtype=a.dtype)
-    penalty[-1, -1] = 0
-    weights = torch.linalg.solve(a + penalty, b)
-    a, b = _with_bias(held_out.centred(mean) / unit, held_mean, source, target)
-    total = (held_out.centred(mean) / unit).diagonal()[target]
+    # A channel is constant compared with its own detector: the other's features can have any scale.
+    sides = scale[:source_channels], scale[source_channels:]
+    alive = torch.cat([side > 1e-6 * side.max() for side in sides])
+    inverse = alive / torch.where(alive, scale, 1)  # 0 leaves a channel out
+    a, b, _ = _normal_equations(fit, mean, inverse, source_channels)
+    # 1 for a channel that is left out: its weight is 0, also without a ridge. The bias has no ridge.
+    penalty = torch.cat([ridge + (~alive[:source_channels]).to(a.dtype), a.new_zeros(1)])
+    weights = torch.linalg.solve(a + penalty.diag(), b)
+    a, b, total = _normal_equations(held_out, mean, inverse, source_channels)
     residual = total.sum() - 2 * (weights * b).sum() + ((a @ weights) * weights).sum()
-    variance = total - held_mean[target].square()
-    return float(residual / variance.sum())
+    return residual / (total - b[-1].square()).sum()
 
 
-def _with_bias(second: Tensor, mean: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Normal equations with a constant channel: (Cs + 1) squared, and (Cs + 1) x Ct."""
-    a = torch.ones(int(source.sum()) + 1, int(source.sum()) + 1, dtype=second.dtype)
-    a[:-1, :-1] = second[source][:, source]
-    a[:-1, -1] = a[-1, :-1] = mean[source]
-    return a, torch.cat([second[source][:, target], mean[target][None]])
+def _normal_equations(
+    moments: Moments, mean: Tensor, inverse: Tensor, source_channels: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of channels (x - mean) * inverse, with a source channel that is always 1 for the bias.
+
+    The bias is needed because the mean of one half can differ from the whole's.
+
+    Returns:
+        Source by source, (Cs + 1) squared; source by target, (Cs + 1) x Ct; squares of the target, Ct.
+    """
+    c = source_channels
+    second = moments.centred(mean) * torch.outer(inverse, inverse)
+    first = (moments.mean - mean) * inverse
+    last = torch.cat([first[:c], first.new_ones(1)])
+    a = torch.cat([torch.cat([second[:c, :c], first[:c, None]], 1), last[None]])
+    return a, torch.cat([second[:c, c:], first[None, c:]]), second.diagonal()[c:]

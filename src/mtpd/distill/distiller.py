@@ -116,12 +116,14 @@ class Distiller(BaseModel):
         with taps.recorded(self.student, modules) as features:
             losses = self.student(inputs, data_samples, mode="loss")
         boxes = [_relative(sample.gt_instances.bboxes, inputs.shape) for sample in data_samples]
-        for link, teacher, images in zip(self.links, self.teachers, teacher_inputs, strict=True):
+        joined = zip(self.links, self.teachers, teacher_inputs, strict=True)
+        for number, (link, teacher, images) in enumerate(joined, 1):
             taught = self._teacher_features(link, teacher, images)
             for name, value in link(features, taught, boxes).items():
                 losses[f"distill_{name}"] = losses.get(f"distill_{name}", 0) + value / len(self.links)
+            prefix = "teacher_sd" if len(self.links) == 1 else f"teacher_sd_{number}"
             for tap, level in zip(link.teacher_taps, taps.read(taught, link.teacher_taps), strict=True):
-                losses[f"teacher_sd_{tap.stride}"] = level.float().std()  # logged; not a loss
+                losses[f"{prefix}_{tap.stride}"] = level.float().std()  # logged; not a loss
         return losses
 
     @staticmethod

@@ -74,31 +74,46 @@ def attention(x: Tensor, tau: float) -> tuple[Tensor, Tensor]:
 
 
 def masks(boxes: list[Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Inside boxes 1 / (cells of the box), the largest where they overlap; outside 1 / (cells outside).
-
-    A box covers the cells from the floor of its minimum to the ceiling of its maximum, both included.
+    """Foreground and background as in the authors' ``FeatureLoss``.
 
     Args:
         boxes: of each image, n x 4, as fractions of its sides.
         like: N x C x H x W.
 
     Returns:
-        Both N x 1 x H x W.
+        ``_foreground`` of each image; and 1 / (cells outside its boxes), 0 inside. Both N x 1 x H x W.
     """
-    n, _, h, w = like.shape
-    front = like.new_zeros(n, 1, h, w)
-    for image, found in zip(front[:, 0], boxes, strict=True):
-        for left, top, right, bottom in (found * found.new_tensor([w, h, w, h])).tolist():
-            rows = slice(max(int(top), 0), min(-int(-bottom // 1), h - 1) + 1)
-            columns = slice(max(int(left), 0), min(-int(-right // 1), w - 1) + 1)
-            cells = image[rows, columns]
-            cells.clamp_(min=1 / max(cells.numel(), 1))
+    front = torch.stack([_foreground(of_image, like)[None] for of_image in boxes])
     outside = (front == 0).to(like.dtype)
     return front, outside / outside.sum((2, 3), keepdim=True).clamp(min=1)
 
 
+def _foreground(boxes: Tensor, like: Tensor) -> Tensor:
+    """1 / (cells of the box), the largest where boxes overlap, 0 outside: H x W.
+
+    A box covers the cells from the floor of its minimum to the ceiling of its maximum, both included. Its
+    number of cells counts also those beyond the grid: a row more for a box that reaches the lower border.
+    No value is read back to Python, for which a GPU would have to wait.
+    """
+    h, w = like.shape[2:]
+    if not len(boxes):
+        return like.new_zeros(h, w)
+    left, top, right, bottom = boxes.T[:, :, None]
+    first_row, last_row = (top * h).floor(), (bottom * h).ceil()
+    first_column, last_column = (left * w).floor(), (right * w).ceil()
+    rows, columns = (torch.arange(side, device=boxes.device) for side in (h, w))
+    in_rows = (rows >= first_row) & (rows <= last_row)
+    in_columns = (columns >= first_column) & (columns <= last_column)
+    weight = 1 / ((last_row + 1 - first_row) * (last_column + 1 - first_column))
+    covered = in_rows[:, :, None] & in_columns[:, None, :]
+    return torch.where(covered, weight[:, :, None], 0).amax(0).to(like.dtype)
+
+
 class GlobalContext(nn.Module):
-    """F + W2 ReLU(LN(W1 sum over positions of softmax(Wk F) F)), a GC block; it starts as the identity."""
+    """F + W2 ReLU(LN(W1 sum over positions of softmax(Wk F) F)), a GC block.
+
+    It starts as in the authors' ``FeatureLoss.reset_parameters``, so as the identity.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -106,6 +121,8 @@ class GlobalContext(nn.Module):
         self.squeeze = nn.Linear(channels, channels // 2)
         self.norm = nn.LayerNorm(channels // 2)
         self.expand = nn.Linear(channels // 2, channels)
+        nn.init.kaiming_normal_(self.weigh.weight, mode="fan_in", nonlinearity="relu")
+        nn.init.zeros_(self.weigh.bias)
         nn.init.zeros_(self.expand.weight)
         nn.init.zeros_(self.expand.bias)
 
