@@ -64,6 +64,7 @@ class Dataset(Model):
         description="train without boxes that are empty or outside their image; if false, they are an error",
     )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip in training")
+    evaluator: Literal["pycocotools", "faster-coco-eval"] = "pycocotools"  # equal within 1e-12
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
