@@ -3,8 +3,12 @@
 import contextlib
 import io
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -63,3 +67,58 @@ def test_no_predictions_score_nothing(annotations):
     found = metrics.score(annotations, [], "bbox")
     assert found["AP"] == 0
     assert found["APl"] == by_hand(annotations, predictions(annotations))[5] == -100
+
+
+def sample(masks):
+    """What a detector with masks says of the first image, as mmengine hands it on."""
+    number = len(masks)
+    boxes = torch.tensor([[4.0, 5.0, 30.0, 40.0]]).repeat(number, 1)
+    labels = torch.arange(number) % len(shapes.CLASSES)
+    found = {"bboxes": boxes, "scores": torch.rand(number), "labels": labels, "masks": masks}
+    return {"img_id": 1, "pred_instances": found}
+
+
+def test_masks_are_encoded_as_one_by_one(annotations):
+    masks = torch.rand(7, 40, 33) > 0.6
+    masks[3] = False
+    metric = metrics.CocoPredictions(annotations, shapes.CLASSES)
+    metric.process({}, [sample(masks), sample(masks[:0])])
+    found = [row["segmentation"] for row in metric.results[0]]
+    assert metric.results[1] == []
+    expected = [rle.encode(np.asfortranarray(mask.numpy().astype(np.uint8))) for mask in masks]
+    assert found == [{"size": [40, 33], "counts": mask["counts"].decode()} for mask in expected]
+
+
+def test_an_image_keeps_no_tensor_and_is_transferred_once(annotations, monkeypatch):
+    moved = []
+    cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: moved.append(tuple(self.shape)) or cpu(self))
+    metric = metrics.CocoPredictions(annotations, shapes.CLASSES)
+    metric.process({}, [sample(torch.rand(7, 40, 33) > 0.6)])
+    assert len([shape for shape in moved if len(shape) > 2]) == 1
+    assert json.loads(json.dumps(metric.results)) == metric.results
+
+
+def test_annotations_are_read_once_for_all_passes(annotations, monkeypatch):
+    reads = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: reads.append(self) or read(self))
+    monkeypatch.setattr(COCO, "__init__", no_file(COCO.__init__))
+    metric = metrics.CocoPredictions(annotations, shapes.CLASSES)
+    for _ in range(2):
+        metric.compute_metrics([predictions(annotations)])
+    found = metric.summary("shapes")
+    assert reads == [annotations]
+    monkeypatch.undo()
+    assert found == metrics.summary(annotations, predictions(annotations), "shapes")
+    assert list(found["bbox"].values()) == by_hand(annotations, predictions(annotations))
+
+
+def no_file(original):
+    """COCO's constructor, which may not read a file."""
+
+    def initialise(self, annotation_file=None):
+        assert annotation_file is None
+        original(self)
+
+    return initialise

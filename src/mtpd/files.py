@@ -19,8 +19,12 @@ def write_text(path: str | Path, text: str) -> None:
     partial.replace(path)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=1) + "\n")
+def write_json(path: str | Path, content: Any, indent: int | None = 1) -> None:
+    """Write JSON that people can read, or, for hundreds of thousands of rows, without indentation (``None``).
+
+    Only ``dumps`` without indentation uses json's encoder in C.
+    """
+    write_text(path, json.dumps(content, indent=indent) + "\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -94,6 +94,7 @@ rule evaluate:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
+        loaders=specs.loaders(compute),  # not in params: results do not depend on it
     params:
         script=script("evaluate.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(
@@ -102,4 +103,4 @@ rule evaluate:
     shell:
         "{params.script} --spec {params.spec:q}"
         " --weights {input.weights:q} --metrics {output.metrics:q} --predictions {output.predictions:q}"
-        " > {log:q} 2>&1"
+        " --workers {resources.loaders} > {log:q} 2>&1"

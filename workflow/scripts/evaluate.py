@@ -14,10 +14,11 @@ parser.add_argument(
 parser.add_argument("--weights", required=True)
 parser.add_argument("--metrics", type=Path, required=True)
 parser.add_argument("--predictions", type=Path, required=True)
+parser.add_argument("--workers", type=int, default=0, help="data loaders")
 args = parser.parse_args()
 
 spec = files.read_json(args.spec)
 work = Path(layout.work(str(args.metrics.parent)))  # the runner logs there
-metrics, predictions = evaluate(spec["dataset"], spec["detector"], args.weights, work)
-files.write_json(args.predictions, predictions)
+metrics, predictions = evaluate(spec["dataset"], spec["detector"], args.weights, work, args.workers)
+files.write_json(args.predictions, predictions, indent=None)
 files.write_json(args.metrics, metrics)

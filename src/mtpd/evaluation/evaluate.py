@@ -9,26 +9,31 @@ from mmengine.runner import Runner
 
 from mtpd.data import coco, pipelines
 from mtpd.detectors import checkpoints, configs
-from mtpd.evaluation.metrics import CocoPredictions, summary
+from mtpd.evaluation.metrics import CocoPredictions
+from mtpd.evaluation.truth import DEFAULT
 
 
-def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[dict, list[dict]]:
+def evaluate(
+    dataset: dict, detector: dict, weights: str, work: Path, workers: int = 0
+) -> tuple[dict, list[dict]]:
     """Score a detector's checkpoint on the validation split.
 
     Args:
-        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        dataset: as made by ``mtpd.experiment.specs.scored_dataset``.
         detector: as made by ``mtpd.experiment.specs.detector``.
         weights: its checkpoint.
         work: folder for the runner's logs.
+        workers: data loaders; cannot change the result.
 
     Returns:
         Metrics, and the predictions they are computed from.
     """
     classes = coco.classes_of(dataset["train"]["annotations"])
     config = configs.load_config(detector["config"], detector["overrides"], classes)
-    pipelines.add_data(config, pipelines.at_scale(dataset, detector), classes, batch_size=1, workers=0)
+    pipelines.add_data(config, pipelines.at_scale(dataset, detector), classes, batch_size=1, workers=workers)
     model = checkpoints.load(detector, weights, classes)
-    metric = CocoPredictions(dataset["val"]["annotations"], model.dataset_meta["classes"])
+    evaluator = dataset.get("evaluator", DEFAULT)
+    metric = CocoPredictions(dataset["val"]["annotations"], model.dataset_meta["classes"], evaluator)
     runner = Runner(
         model=model,
         work_dir=str(work),
@@ -39,5 +44,4 @@ def evaluate(dataset: dict, detector: dict, weights: str, work: Path) -> tuple[d
         experiment_name="evaluate",
     )
     runner.val()
-    scores = summary(dataset["val"]["annotations"], metric.predictions, dataset["name"])
-    return scores, metric.predictions
+    return metric.summary(dataset["name"]), metric.predictions

@@ -1,66 +1,52 @@
-"""COCO metrics, computed by pycocotools from the predictions that are written to disk."""
+"""COCO metrics, computed from the predictions that are written to disk."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import json
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from pycocotools import mask as rle
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from torch import Tensor
+
+from mtpd.evaluation.truth import DEFAULT, Truth
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
-def score(annotations: str | Path, predictions: list[dict], kind: str) -> dict[str, float]:
+def score(annotations: Truth | str | Path, predictions: list[dict], kind: str) -> dict[str, float]:
     """The twelve COCO numbers, times 100; -100 where the split has no such object (-1 in COCO).
 
     Args:
-        annotations: COCO annotation file.
+        annotations: COCO annotation file, or what was read from it.
         predictions: COCO results.
         kind: ``bbox`` or ``segm``.
     """
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(annotations))
-        evaluation = COCOeval(truth, _detections(truth, predictions, kind), kind)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
-
-
-def _detections(truth: COCO, predictions: list[dict], kind: str) -> COCO:
-    # Where a row has a box, pycocotools takes the mask's area from it; so the box is removed, as in mmdet.
-    unwanted = {"segm": "bbox", "bbox": "segmentation"}[kind]
-    rows = [{key: value for key, value in row.items() if key != unwanted} for row in predictions]
-    if rows:
-        return truth.loadRes(rows)
-    nothing = COCO()  # loadRes fails on an empty list
-    nothing.dataset = {**truth.dataset, "annotations": []}
-    nothing.createIndex()
-    return nothing
+    values = Truth.of(annotations).stats(predictions, kind)
+    return {name: 100 * value for name, value in zip(NAMES, values, strict=True)}
 
 
 class CocoPredictions(BaseMetric):
-    """Collects predictions as COCO results and scores them; ``predictions`` holds those of the last pass.
+    """Collects predictions as COCO results and scores them.
+
+    ``predictions`` and ``scores`` (of the boxes) are those of the last pass; ``truth`` is what was read from
+    the annotation file, once for all passes.
 
     Args:
         annotations: COCO annotation file.
         classes: the detector's. Detections of classes that the file does not have are left out.
+        evaluator: ``pycocotools`` or ``faster-coco-eval``.
     """
 
-    def __init__(self, annotations: str | Path, classes: tuple[str, ...]):
+    def __init__(self, annotations: str | Path, classes: tuple[str, ...], evaluator: str = DEFAULT):
         super().__init__()
-        self.annotations = annotations
-        ids = {c["name"]: c["id"] for c in json.loads(Path(annotations).read_text())["categories"]}
+        self.truth = Truth(annotations, evaluator)
+        ids = self.truth.category_ids
         self.category_ids = [ids.get(name) for name in classes]
         self.predictions: list[dict] = []
+        self.scores: dict[str, float] = {}
 
     def process(self, data_batch, data_samples) -> None:
         for sample in data_samples:
@@ -68,7 +54,12 @@ class CocoPredictions(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         self.predictions = [item for image in results for item in image]
-        return score(self.annotations, self.predictions, "bbox")
+        self.scores = score(self.truth, self.predictions, "bbox")
+        return self.scores
+
+    def summary(self, dataset: str) -> dict:
+        """The content of ``metrics.json`` for the last pass, whose boxes are not scored again."""
+        return summary(self.truth, self.predictions, dataset, {"bbox": self.scores})
 
     def _coco_results(self, sample: dict) -> list[dict]:
         found = sample["pred_instances"]
@@ -85,22 +76,47 @@ class CocoPredictions(BaseMetric):
                 corners, found["scores"].tolist(), found["labels"].tolist(), strict=True
             )
         ]
-        for row, mask in zip(rows, found.get("masks", ()), strict=False):
-            encoded = rle.encode(np.asfortranarray(mask.cpu().numpy().astype(np.uint8)))
-            row["segmentation"] = {"size": encoded["size"], "counts": encoded["counts"].decode()}
+        if "masks" in found:
+            for row, mask in zip(rows, encoded(found["masks"]), strict=True):
+                row["segmentation"] = mask
         return [row for row in rows if row["category_id"] is not None]
 
 
-def summary(annotations: str | Path, predictions: list[dict], dataset: str) -> dict:
-    """The content of ``metrics.json``."""
+def encoded(masks: Tensor) -> list[dict]:
+    """An image's masks (N x H x W) in COCO's run-length encoding.
+
+    They are turned where they are, because the encoding runs down the columns, and leave the GPU together.
+    """
+    columns = masks.to(torch.uint8).mT.contiguous().cpu().numpy()
+    return [
+        {"size": mask["size"], "counts": mask["counts"].decode()}
+        for mask in rle.encode(np.asfortranarray(columns.T))
+    ]
+
+
+def summary(
+    annotations: Truth | str | Path,
+    predictions: list[dict],
+    dataset: str,
+    known: dict[str, dict[str, float]] | None = None,
+) -> dict:
+    """The content of ``metrics.json``.
+
+    Args:
+        annotations: COCO annotation file, or what was read from it.
+        predictions: COCO results.
+        dataset: name of the data set.
+        known: scores of these predictions that were computed before, by kind.
+    """
+    truth = Truth.of(annotations)
     kinds = ["bbox"] + ["segm"] * any("segmentation" in row for row in predictions)
-    content = Path(annotations).read_bytes()
+    known = known or {}
     return {
-        **{kind: score(annotations, predictions, kind) for kind in kinds},
+        **{kind: known.get(kind) or score(truth, predictions, kind) for kind in kinds},
         "dataset": dataset,
-        "annotations": str(annotations),
-        "annotations_sha256": hashlib.sha256(content).hexdigest(),
-        "images": len(json.loads(content)["images"]),
-        "evaluator": f"pycocotools {version('pycocotools')}",
+        "annotations": truth.path,
+        "annotations_sha256": truth.sha256,
+        "images": truth.images,
+        "evaluator": truth.evaluator,
         "versions": {name: version(name) for name in ("mtpd", "torch", "onedl-mmdetection")},
     }

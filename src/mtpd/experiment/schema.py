@@ -54,6 +54,7 @@ class Dataset(Model):
         32, ge=1, description="train without images with a shorter side, pixels, as mmdet does"
     )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip in training")
+    evaluator: Literal["pycocotools", "faster-coco-eval"] = "pycocotools"  # equal within 1e-12
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:

@@ -33,6 +33,12 @@ def dataset(experiment: Experiment, layout: Layout) -> dict:
     return {**spec, **{name: split(experiment, layout, name) for name in SPLITS}}
 
 
+def scored_dataset(experiment: Experiment, layout: Layout) -> dict:
+    """The same for a job that scores; the default evaluator is not named, so older results stay valid."""
+    evaluator = experiment.dataset.model_dump(include={"evaluator"}, exclude_defaults=True)
+    return {**dataset(experiment, layout), **evaluator}
+
+
 def detector(experiment: Experiment, name: str) -> dict:
     """What builds a detector."""
     return experiment.detectors[name].model_dump(include={"config", "overrides", "image_scale"})
@@ -52,7 +58,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
     build = tapped_detector if last.teachers else detector
     source = inherited_detector(experiment, recipe, chain)
     return {
-        "dataset": dataset(experiment, layout),
+        "dataset": scored_dataset(experiment, layout),
         "student": build(experiment, student),
         "teachers": [tapped_detector(experiment, name) for name in last.teachers],
         "inherits": detector(experiment, source) if source else None,
@@ -64,7 +70,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
 
 def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
     """What the metrics of a detector depend on, apart from its weights."""
-    return {"dataset": dataset(experiment, layout), "detector": detector(experiment, name)}
+    return {"dataset": scored_dataset(experiment, layout), "detector": detector(experiment, name)}
 
 
 def complexity(experiment: Experiment, layout: Layout) -> dict:
