@@ -83,15 +83,9 @@ class CocoPredictions(BaseMetric):
 
 
 def encoded(masks: Tensor) -> list[dict]:
-    """An image's masks (N x H x W) in COCO's run-length encoding.
-
-    They are turned where they are, because the encoding runs down the columns, and leave the GPU together.
-    """
-    columns = masks.to(torch.uint8).mT.contiguous().cpu().numpy()
-    return [
-        {"size": mask["size"], "counts": mask["counts"].decode()}
-        for mask in rle.encode(np.asfortranarray(columns.T))
-    ]
+    """An image's masks (N x H x W) in COCO's run-length encoding; they leave the GPU together."""
+    found = [rle.encode(np.asfortranarray(mask)) for mask in masks.to(torch.uint8).cpu().numpy()]
+    return [{"size": mask["size"], "counts": mask["counts"].decode()} for mask in found]
 
 
 def summary(

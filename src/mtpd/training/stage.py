@@ -23,6 +23,7 @@ from mtpd.detectors import checkpoints, configs
 from mtpd.detectors.inherit import inherit
 from mtpd.distill.distiller import Distiller
 from mtpd.evaluation import metrics
+from mtpd.evaluation.truth import DEFAULT
 from mtpd.training import lock, optimisation, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
@@ -69,9 +70,10 @@ class Stage:
     def fingerprint(self) -> str:
         """Hash of the settings, the resolved configs, the content of all input files, and our code."""
         annotations = [self.dataset[split]["annotations"] for split in ("train", "val")]
+        dataset = {key: value for key, value in self.dataset.items() if key != "evaluator"}  # trains nothing
         return files.fingerprint(
             {
-                "settings": [self.dataset, self.recipe, self.epochs, self.seed],
+                "settings": [dataset, self.recipe, self.epochs, self.seed],
                 "student": configs.resolved(self.student),
                 "teachers": [configs.resolved(spec) for spec in self.teachers],
                 "inherits": self.inherits and configs.resolved(self.inherits),
@@ -126,14 +128,15 @@ def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
     dataset = pipelines.at_scale(stage.dataset, stage.student)
     pipelines.add_data(config, dataset, classes, stage.images_of_process(), stage.workers)
     model, inherited = _model(stage, config, classes, resuming=newest is not None)
-    metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes)
+    evaluator = stage.dataset.get("evaluator", DEFAULT)
+    metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes, evaluator)
     history = History(say, stage.epochs, stage.recipe["validate_every"])
     hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
     runner.train()
     if is_main_process():
         files.write_json(out / "inherited.json", inherited)
-        _write_results(stage, runner.model, config, classes, metric.predictions, history.rows, out)
+        _write_results(stage, runner.model, config, classes, metric, history.rows, out)
 
 
 def _newest_state(folder: Path, say) -> Path | None:
@@ -180,13 +183,12 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
     )
 
 
-def _write_results(stage: Stage, model, config, classes, predictions, history, out: Path) -> None:
+def _write_results(stage: Stage, model, config, classes, metric, history, out: Path) -> None:
     """student.pth, metrics.json, predictions.json and history.csv."""
     model = getattr(model, "module", model)  # DDP wraps it
-    annotations = stage.dataset["val"]["annotations"]
     provenance = {"teachers": list(stage.teacher_weights), "parent": stage.parent, "seed": stage.seed}
-    files.write_json(out / "predictions.json", predictions)
-    files.write_json(out / "metrics.json", metrics.summary(annotations, predictions, stage.dataset["name"]))
+    files.write_json(out / "predictions.json", metric.predictions, indent=None)
+    files.write_json(out / "metrics.json", metric.summary(stage.dataset["name"]))
     files.write_text(out / "history.csv", pd.DataFrame(history).to_csv(index=False))
     checkpoints.save_student(
         out / "student.pth", getattr(model, "student", model), config, classes, provenance
