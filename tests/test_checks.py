@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import build, spec
+import yaml
+from conftest import PROJECT, build, spec
 from mmengine.config import Config
 
 from mtpd.checks import disk, problems
@@ -15,6 +16,9 @@ from mtpd.checks.subjects import Passed
 from mtpd.checks.training import try_loss
 from mtpd.data import coco, shapes
 from mtpd.detectors import configs, operators
+from mtpd.experiment import specs
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.reading import load_experiment
 
 ALONE = {"optimizer": {"type": "SGD", "lr": 0.01}, "clip_grad": 35, "accumulate": 1, "precision": "float32"}
 
@@ -44,6 +48,20 @@ def settings(dataset):
 
 def check(settings, folder):
     return problems.problems(settings, Passed(settings, folder), print)
+
+
+def test_the_students_and_what_has_train_are_tried():
+    content = yaml.safe_load((PROJECT / "tests/data/small.yaml").read_text())
+    content["detectors"]["swin32"] = {"config": "config/detectors/swin_w32.py", "file": "swin.pth"}
+    found = specs.checks(load_experiment(content), Layout("demo", "shapes"))
+    assert {name: spec["trained"] for name, spec in found["detectors"].items()} == {
+        "r18w8": True,
+        "r18w16": True,
+        "r18w32": True,
+        "swin32": False,
+    }
+    assert found["dataset"]["val_images"] == 120
+    assert found["gpus"] == 0
 
 
 def test_what_has_passed_is_not_checked_again(settings, tmp_path):
