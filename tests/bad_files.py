@@ -76,6 +76,16 @@ def nothing_in_common(folder, experiment):
     experiment["pools"]["all"] = ["points"]
 
 
+def needs_more_than_boxes(folder, experiment):
+    """HTC trains with a semantic segmentation of every image."""
+    experiment["detectors"]["student"]["config"] = "mmdet::htc/htc_r50_fpn_1x_coco.py"
+
+
+def without_objects(coco):
+    """All that is left is a crowd."""
+    coco["annotations"] = [{**coco["annotations"][0], "iscrowd": 1}]
+
+
 DATA = {
     "not-json": (text("{"), "data/train.json: not a JSON file"),
     "a-list": (text("[]"), "data/train.json: expected a COCO object with images, annotations and categories, found: list"),
@@ -93,6 +103,7 @@ DATA = {
     "box-outside": (annotation(bbox=[70, 5, 9, 9]), "boxes empty or outside their image"),
     "no-area": (with_annotations("train", lambda c: c["annotations"][0].pop("area")), "annotations without area: number 0"),
     "no-segmentation": (masked_student, "objects without the segmentation that a mask head needs: annotation 1"),
+    "no-object": (with_annotations("train", without_objects), "data/train.json: nothing to train with: objects in images of at least 32 pixels: none"),
     "image-missing": (image(lambda path: path.unlink()), "images missing: data/train/train_000001.png"),
     "image-broken": (image(lambda path: path.write_bytes(b"no image")), "images that cannot be read: data/train/train_000001.png"),
     "image-of-other-size": (image(lambda path: Image.new("RGB", (60, 64)).save(path)), "data/train/train_000001.png (60x64, not 64x64)"),
@@ -106,6 +117,7 @@ DATA = {
     "half-a-checkpoint": (lambda folder, _: (folder / "swin.pth").write_bytes((folder / "swin.pth").read_bytes()[:9999]), "swin.pth: refused, not a plain checkpoint"),
     "no-such-mmdet-config": (setting("detectors.swin.config", "mmdet::swin/none.py"), "detectors.swin: mmdet::swin/none.py: FileNotFoundError"),
     "wrong-override": (setting("detectors.student.overrides", {"model.backbone.dpth": 18}), "detectors.student: config/detectors/r18_w8.py: TypeError"),
+    "cannot-be-trained": (needs_more_than_boxes, "detectors.student: mmdet::htc/htc_r50_fpn_1x_coco.py: cannot be trained here, its loss fails with boxes and masks alone: AttributeError: 'DetDataSample' object has no attribute '_gt_sem_seg'"),
     "unknown-optimiser": (setting("recipes.pkd.optimizer.type", "Adaam"), "recipes.pkd.optimizer.type: found 'Adaam'; did you mean 'Adam'?"),
     "wrong-optimiser-argument": (setting("recipes.pkd.optimizer.momentun", 0.9), "recipes.pkd.optimizer: TypeError"),
     "unknown-tap": (setting("detectors.swin.taps", ["neck.nothing"]), "detectors.swin: taps: the detector has no module 'neck.nothing'"),

@@ -4,8 +4,9 @@ They are no rule: Snakemake cannot make every job wait for one without also reru
 """
 
 import importlib.util
-import os
 import subprocess
+
+from mtpd.checks import disk, subjects
 
 
 def check_first():
@@ -13,21 +14,38 @@ def check_first():
     if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
         logger.warning("Data and detectors are not checked before the first job: no torch here.")
         return
-    settings = specs.checks(experiment, layout)
-    looked_at = [*sources.named_files(experiment).values(), *config_files(experiment.detectors)]
-    times = [(path, os.stat(path).st_mtime_ns) for path in looked_at]
-    folder = Path(folders.CHECKS) / files.fingerprint([settings, times])
-    if (folder / "passed").exists():
-        return
-    files.write_json(folder / "spec.json", {**settings, "stages": specs.stages_to_come(experiment, layout)})
+    spec = specs.checks(experiment, layout)
+    for name, detector in spec["detectors"].items():
+        detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
+    passed = subjects.Passed(spec, Path(folders.CHECKS))
+    wrong = check_with_torch(spec) if passed.to_check() else []
+    wrong += disk.problems(spec, passed, stages_to_come())
+    if wrong:
+        raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
+
+
+def check_with_torch(spec):
+    """The problems that a program of its own finds, so that Snakemake's memory stays small."""
+    folder = Path(folders.CHECKS)
+    files.write_json(folder / "spec.json", spec)
     logger.info("Checking data, detectors and recipes before the first job ...")
     wrong = folder / "wrong"
     wrong.unlink(missing_ok=True)
     command = [sys.executable, PROJECT / "workflow" / "scripts" / "check.py", "--spec", folder / "spec.json"]
-    command += ["--passed", folder / "passed", "--wrong", wrong]
+    command += ["--passed", folder, "--wrong", wrong]
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise WorkflowError("Nothing was run:\n" + (wrong.read_text() if wrong.exists() else done.stderr))
+    if not done.returncode:
+        return []
+    return wrong.read_text().splitlines() if wrong.exists() else [done.stderr]
+
+
+def stages_to_come():
+    """How many stages are left to train at most, by student; a detector with ``train`` is one more."""
+    left = specs.stages_to_come(experiment, layout)
+    for name, detector in experiment.detectors.items():
+        if detector.train and not Path(trained(name, "student.pth")).exists():
+            left[name] = left.get(name, 0) + 1
+    return left
 
 
 onstart:

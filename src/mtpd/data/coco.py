@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -26,21 +27,48 @@ KEYS = {
     },
 }
 NAMED = 3  # examples of each kind of problem; the rest is counted
+LARGE = 20 * 2**20  # bytes; parsing less takes no time
+KEPT = Path("work/categories")
+LEAST_SIDE = 32  # mmdet trains with no smaller image
+STEP = 10_000  # images between two lines of progress
+
+
+def categories_of(annotations: str | Path) -> list[dict]:
+    """The categories (``id`` and ``name``) of a COCO annotation file, in its order.
+
+    Those of a large file are kept in ``work/categories``, so that not every job parses all its objects.
+    """
+    status = os.stat(annotations)
+    if status.st_size < LARGE:
+        return _parsed_categories(annotations)
+    version = [os.path.abspath(annotations), status.st_size, status.st_mtime_ns]
+    kept = KEPT / f"{files.fingerprint(version)}.json"
+    if not kept.exists():
+        files.write_json(kept, _parsed_categories(annotations))
+    return files.read_json(kept)
+
+
+def _parsed_categories(annotations: str | Path) -> list[dict]:
+    categories = files.read_json(annotations)["categories"]
+    return [{"id": category["id"], "name": category["name"]} for category in categories]
 
 
 def classes_of(annotations: str | Path) -> tuple[str, ...]:
     """Class names of a COCO annotation file, in its order."""
-    return tuple(category["name"] for category in files.read_json(annotations)["categories"])
+    return tuple(category["name"] for category in categories_of(annotations))
 
 
-def problems(annotations: str, images: str, masks: bool, skip_bad_boxes: bool) -> list[str]:
+def problems(
+    annotations: str, images: str, trained: bool, skip_bad_boxes: bool, say: Callable[[str], None] = print
+) -> list[str]:
     """What is wrong with one split: a line for each kind of problem.
 
     Args:
         annotations: COCO annotation file.
         images: folder of its images.
-        masks: whether every object needs a segmentation.
+        trained: whether it is the training split, which needs an object.
         skip_bad_boxes: whether boxes that are empty or outside their image are accepted.
+        say: takes lines of progress where there are many images.
     """
     try:
         coco = json.loads(Path(annotations).read_text())
@@ -52,9 +80,19 @@ def problems(annotations: str, images: str, masks: bool, skip_bad_boxes: bool) -
     if not found:
         found = [
             *_wrong_ids(coco),
-            *_wrong_objects(coco, masks, skip_bad_boxes),
-            *_wrong_images(coco, images),
+            *_wrong_objects(coco, skip_bad_boxes),
+            *_wrong_images(coco, images, say),
         ]
+    if trained and not found and not _has_object(coco):
+        found = [(f"nothing to train with: objects in images of at least {LEAST_SIDE} pixels", "none")]
+    return [f"{annotations}: {line}" for line in _by_kind(found)]
+
+
+def without_segmentation(annotations: str) -> list[str]:
+    """A line if some objects have no segmentation, which a mask head needs of every object."""
+    objects = files.read_json(annotations)["annotations"]
+    which = [f"annotation {item['id']}" for item in objects if not item.get("segmentation")]
+    found = [("objects without the segmentation that a mask head needs", name) for name in which]
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 
@@ -100,7 +138,7 @@ def _wrong_ids(coco: dict) -> Iterator[tuple[str, str]]:
     yield from (("categories: duplicate names", name) for name, count in names.items() if count > 1)
 
 
-def _wrong_objects(coco: dict, masks: bool, skip_bad_boxes: bool) -> Iterator[tuple[str, str]]:
+def _wrong_objects(coco: dict, skip_bad_boxes: bool) -> Iterator[tuple[str, str]]:
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
     categories = {category["id"] for category in coco["categories"]}
     for item in coco["annotations"]:
@@ -116,8 +154,6 @@ def _wrong_objects(coco: dict, masks: bool, skip_bad_boxes: bool) -> Iterator[tu
         elif not skip_bad_boxes and _is_bad(box, sizes[item["image_id"]]):
             advice = "boxes empty or outside their image (correct them, or set dataset.skip_bad_boxes)"
             yield advice, f"{which} ({box})"
-        if masks and not item.get("segmentation"):
-            yield "objects without the segmentation that a mask head needs", which
 
 
 def _is_box(box: list) -> bool:
@@ -131,11 +167,27 @@ def _is_bad(box: list[float], size: tuple[int, int]) -> bool:
     return min(width, height, within_x, within_y) <= 0
 
 
-def _wrong_images(coco: dict, folder: str) -> Iterator[tuple[str, str]]:
+def _has_object(coco: dict) -> bool:
+    """Whether mmdet keeps any object of a sound file: not a crowd, in its image, the image not too small."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
+    return any(
+        not item["iscrowd"]
+        and not item.get("ignore")
+        and min(sizes[item["image_id"]]) >= LEAST_SIDE
+        and min(item["bbox"][2:]) >= 1
+        and item["area"] > 0
+        and not _is_bad(item["bbox"], sizes[item["image_id"]])
+        for item in coco["annotations"]
+    )
+
+
+def _wrong_images(coco: dict, folder: str, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     if not Path(folder).is_dir():
         yield "no such folder of images", folder
         return
-    for image in coco["images"]:
+    for number, image in enumerate(coco["images"]):
+        if number and number % STEP == 0:
+            say(f"{folder}: {number} of {len(coco['images'])} images looked at")
         path = Path(folder, image["file_name"])
         try:
             with Image.open(path) as opened:

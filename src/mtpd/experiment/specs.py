@@ -141,16 +141,23 @@ def pool_members(experiment: Experiment, student: str, pool: str) -> list[str]:
 def checks(experiment: Experiment, layout: Layout) -> dict:
     """What ``mtpd.checks`` looks at before the first job."""
     settings = experiment.dataset.model_dump(include={"skip_bad_boxes"})
-    generated = bool(experiment.dataset.generate)
+    generate = experiment.dataset.generate
+    settings |= {"generated": bool(generate), "val_images": generate.val if generate else None}
+    students = {student for arm in experiment.arms for student in rows.students(experiment, arm)}
     return {
-        "dataset": {**dataset(experiment, layout), **settings, "generated": generated},
+        "dataset": {**dataset(experiment, layout), **settings},
         "detectors": {
-            name: {**tapped_detector(experiment, name), "file": found.file, "sha256": found.sha256}
+            name: {
+                **tapped_detector(experiment, name),
+                **found.model_dump(include={"file", "sha256"}),
+                "trained": bool(name in students or found.train),
+            }
             for name, found in experiment.detectors.items()
         },
         "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
         "pairs": _pairs(experiment),
         "inherits": _inheriting_pairs(experiment),
+        "gpus": experiment.compute.gpus,
     }
 
 

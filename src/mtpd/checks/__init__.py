@@ -1,0 +1,1 @@
+"""Checks before the first job. ``subjects`` and ``disk`` import no torch; ``problems`` does."""

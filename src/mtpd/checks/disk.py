@@ -1,0 +1,47 @@
+"""Whether there is room on the disk for all that the remaining stages write; needs no torch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mtpd.checks.subjects import Passed
+
+CHECKPOINTS = 2  # kept of a stage, to resume from
+DETECTIONS = 100  # of an image, at most
+BYTES_A_BOX, BYTES_A_MASK = 100, 500  # of a detection in predictions.json, about
+
+
+def problems(spec: dict, passed: Passed, stages: dict[str, int]) -> list[str]:
+    """A line if there is not; asked every time, because free space changes.
+
+    Args:
+        spec: of ``mtpd.experiment.specs.checks``.
+        passed: the checks of the same spec; a student that has not passed has no size yet, and is left out.
+        stages: how many stages are to come at most, by student.
+    """
+    needed = sum(_bytes(spec, passed, student) * count for student, count in stages.items())
+    free = shutil.disk_usage(Path.cwd()).free
+    if needed <= free:
+        return []
+    return [
+        f"{Path.cwd()}: {sum(stages.values())} stages write up to {needed / 2**30:.1f} GiB, "
+        f"but only {free / 2**30:.1f} GiB are free: make room, or run in another folder (snakemake -d)"
+    ]
+
+
+def _bytes(spec: dict, passed: Passed, student: str) -> int:
+    """What a stage of this student writes."""
+    facts = passed.facts("detector", student)
+    if not facts:
+        return 0
+    images = spec["dataset"]["val_images"] or passed.facts("split", "val").get("images", 0)
+    predictions = images * DETECTIONS * (BYTES_A_BOX + BYTES_A_MASK * facts["masks"])
+    copies = 1 + CHECKPOINTS * max(map(_copies_in_a_checkpoint, spec["recipes"].values()))
+    return 4 * facts["numbers"] * copies + predictions
+
+
+def _copies_in_a_checkpoint(recipe: dict) -> int:
+    """The student, the moments of its optimiser, and gradients that wait for the next step."""
+    moments = 1 if recipe["optimizer"]["type"] == "SGD" else 2
+    return 1 + moments + (recipe["accumulate"] > 1)

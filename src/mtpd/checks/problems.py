@@ -1,0 +1,206 @@
+"""What is checked with torch: data, detectors, recipes, pairs of student and teacher."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable
+from functools import cache, cached_property
+
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import OPTIMIZERS
+from torch import nn
+
+from mtpd import files
+from mtpd.checks.subjects import Passed, Subject
+from mtpd.checks.training import try_loss
+from mtpd.data import coco, shapes
+from mtpd.detectors import checkpoints, configs, taps
+from mtpd.detectors.inherit import InheritError, inherit
+from mtpd.detectors.operators import require_cuda_operators
+from mtpd.training import optimisation
+
+# A round is checked if nothing was wrong in those before: detectors are built for the classes of sound data.
+ROUNDS = (
+    ("split",),
+    ("segmentations", "categories"),
+    ("detector", "recipe", "pair", "inheriting", "operators"),
+)
+
+
+class Wrong(Exception):
+    """The problems of a subject, a line each."""
+
+    def __init__(self, *lines: str):
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Unusable(Exception):
+    """A detector of a pair cannot be built; its own check says why."""
+
+
+def problems(spec: dict, passed: Passed, say: Callable[[str], None]) -> list[str]:
+    """All problems of what has not passed, a line each: where, what was found, what to do.
+
+    Args:
+        spec: of ``mtpd.experiment.specs.checks``.
+        passed: of the same spec; what passes is added.
+        say: takes lines of progress.
+    """
+    checks, to_check = Checks(spec, say), passed.to_check()
+    for kinds in ROUNDS:
+        subjects = [subject for subject in to_check if subject[0] in kinds]
+        found = [line for subject in subjects for line in _problems(checks, subject, passed)]
+        if found:
+            return list(dict.fromkeys(found))
+    return []
+
+
+def _problems(checks: Checks, subject: Subject, passed: Passed) -> tuple[str, ...]:
+    kind, *names = subject
+    try:
+        passed.add(subject, getattr(checks, kind)(*names) or {})
+    except Wrong as wrong:
+        return wrong.lines
+    except Unusable:
+        pass
+    return ()
+
+
+class Checks:
+    """A method for each kind of subject: it gives facts to remember, or raises ``Wrong`` or ``Unusable``."""
+
+    def __init__(self, spec: dict, say: Callable[[str], None]):
+        self.dataset, self.specs, self.recipes = spec["dataset"], spec["detectors"], spec["recipes"]
+        self.say = say
+        self.attempt, self.taps = cache(self._attempt), cache(self._taps)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        generated = self.dataset["generated"]
+        return shapes.CLASSES if generated else coco.classes_of(self.dataset["train"]["annotations"])
+
+    def split(self, name: str) -> dict:
+        split, accepted = self.dataset[name], self.dataset["skip_bad_boxes"]
+        found = coco.problems(**split, trained=name == "train", skip_bad_boxes=accepted, say=self.say)
+        if found:
+            raise Wrong(*found)
+        return {"images": len(files.read_json(split["annotations"])["images"])} if name == "val" else {}
+
+    def segmentations(self, name: str) -> None:
+        masks = any(map(_has_masks, self.specs.values()))
+        if masks and (found := coco.without_segmentation(self.dataset[name]["annotations"])):
+            raise Wrong(*found)
+
+    def categories(self) -> None:
+        path = self.dataset["val"]["annotations"]
+        strange = sorted(set(coco.classes_of(path)) - set(self.classes))
+        if strange:
+            raise Wrong(f"{path}: categories that the training split does not have: {', '.join(strange)}")
+
+    def detector(self, name: str) -> dict:
+        spec, built = self.specs[name], self.attempt(name)
+        begins = f"detectors.{name}: {spec['config']}"
+        if isinstance(built, Exception):
+            raise Wrong(f"{begins}: {_first_line(built)}")
+        masks = _has_masks(spec)
+        try:
+            if spec["trained"]:
+                try_loss(built, masks)
+        except Exception as error:  # a detector can raise anything
+            given = "boxes and masks" if masks else "boxes"
+            raise Wrong(
+                f"{begins}: cannot be trained here, its loss fails with {given} alone: {_first_line(error)}; "
+                "take another config, or use it only as a teacher that has 'file' or 'url'"
+            ) from error
+        return {"numbers": sum(tensor.numel() for tensor in built.state_dict().values()), "masks": masks}
+
+    def recipe(self, name: str) -> None:
+        recipe = self.recipes[name]
+        kind = recipe["optimizer"]["type"]
+        if not OPTIMIZERS.get(kind):
+            near = difflib.get_close_matches(kind, OPTIMIZERS.module_dict, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "expected the name of a torch optimiser"
+            raise Wrong(f"recipes.{name}.optimizer.type: found {kind!r}; {hint}")
+        try:
+            build_optim_wrapper(nn.Linear(1, 1), optimisation.optim_wrapper(recipe))
+        except Exception as error:  # torch says what is wrong with the arguments
+            raise Wrong(f"recipes.{name}.optimizer: {_first_line(error)}") from error
+
+    def pair(self, student: str, teacher: str) -> None:
+        """Whether the student can learn from the teacher: both have taps, and a stride in common."""
+        found = [self.taps(name) for name in (student, teacher)]
+        try:
+            taps.pair_by_stride(*found)
+        except ValueError as error:
+            raise Wrong(f"detectors.{student} and {teacher}: {error}") from error
+
+    def inheriting(self, student: str, source: str) -> None:
+        """Whether something of a detector fits the student that shall take its neck and heads."""
+        own, theirs = self._built(student), self._built(source)
+        try:
+            if student != source:
+                inherit(copy.deepcopy(own), theirs.state_dict())
+        except InheritError as error:
+            raise Wrong(f"detectors.{student} and {source}: {error}") from error
+
+    def operators(self) -> None:
+        try:
+            require_cuda_operators()
+        except RuntimeError as error:
+            raise Wrong(f"compute.gpus: {error}") from error
+
+    def _attempt(self, name: str) -> nn.Module | Exception:
+        """A detector, or why it cannot be built."""
+        try:
+            return _build(self.specs[name], self.classes)
+        except Exception as error:  # a user's config can raise anything
+            return error
+
+    def _built(self, name: str) -> nn.Module:
+        built = self.attempt(name)
+        if isinstance(built, Exception):
+            raise Unusable
+        return built
+
+    def _taps(self, name: str) -> list[taps.Tap]:
+        built = self._built(name)
+        try:
+            return taps.find_taps(built, self.specs[name]["taps"])
+        except Exception as error:  # also whatever its forward pass raises
+            raise Wrong(f"detectors.{name}: {_first_line(error)}") from error
+
+
+def _has_masks(spec: dict) -> bool:
+    try:
+        model = configs.load_config(spec["config"], spec["overrides"], ("one",)).model
+    except Exception:  # reported when the detector is built
+        return False
+    return "mask_head" in (model.get("roi_head") or {})
+
+
+def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
+    """A detector, with the weights of its file if it has one.
+
+    Raises:
+        CheckpointError: the file does not fit, or none of its classes is the data's.
+    """
+    if not spec["file"]:
+        config = configs.load_config(spec["config"], spec["overrides"], classes)
+        return configs.build(configs.without_pretraining(config))
+    files.require_hash(spec["file"], spec["sha256"] or "")
+    detector = checkpoints.load(spec, spec["file"], classes)
+    own = detector.dataset_meta["classes"]
+    if not set(own) & set(classes):
+        some = f"{', '.join(own[:3])}, ... against {', '.join(classes[:3])}, ..."
+        raise checkpoints.CheckpointError(
+            f"{spec['file']}: none of its classes is a class of the data set: {some}"
+        )
+    return detector
+
+
+def _first_line(error: Exception) -> str:
+    if type(error) in (ValueError, checkpoints.CheckpointError):  # they have the words of this project
+        return str(error)
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

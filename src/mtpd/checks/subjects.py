@@ -1,0 +1,59 @@
+"""What is checked, one subject at a time, and what has passed: only what has changed is checked again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mtpd import files
+
+Subject = tuple[str, ...]  # its kind and the names that it concerns
+
+
+def keys(spec: dict) -> dict[Subject, str]:
+    """Every subject, in the order of checking, with a hash of all that its check depends on.
+
+    Args:
+        spec: of ``mtpd.experiment.specs.checks``; every detector also has ``files``, those it is made of.
+    """
+    dataset, specs = spec["dataset"], spec["detectors"]
+    detectors = {name: [found, _changed(found["files"])] for name, found in specs.items()}
+    depends: dict[Subject, object] = {}
+    classes = None
+    if not dataset["generated"]:
+        splits = {name: [dataset[name], _changed(dataset[name].values())] for name in ("train", "val")}
+        depends |= {("split", name): [split, dataset["skip_bad_boxes"]] for name, split in splits.items()}
+        depends |= {("segmentations", name): [split, detectors] for name, split in splits.items()}
+        depends[("categories",)] = splits
+        classes = _changed([dataset["train"]["annotations"]])
+    depends |= {("detector", name): [found, classes] for name, found in detectors.items()}
+    depends |= {("recipe", name): recipe for name, recipe in spec["recipes"].items()}
+    for kind, pairs in (("pair", spec["pairs"]), ("inheriting", spec["inherits"])):
+        depends |= {(kind, *pair): [*(detectors[name] for name in pair), classes] for pair in pairs}
+    if spec["gpus"]:
+        depends[("operators",)] = None
+    return {subject: files.fingerprint([subject, settings]) for subject, settings in depends.items()}
+
+
+def _changed(paths) -> list:
+    """Files and folders with their time and size."""
+    found = [(str(path), os.stat(path)) for path in paths]
+    return [(path, status.st_mtime_ns, status.st_size) for path, status in found]
+
+
+class Passed:
+    """The subjects that have passed: a file each in ``folder``, with facts that later checks need."""
+
+    def __init__(self, spec: dict, folder: Path):
+        self._files = {subject: folder / f"{key}.json" for subject, key in keys(spec).items()}
+
+    def to_check(self) -> list[Subject]:
+        return [subject for subject, file in self._files.items() if not file.exists()]
+
+    def add(self, subject: Subject, facts: dict) -> None:
+        files.write_json(self._files[subject], facts)
+
+    def facts(self, *subject: str) -> dict:
+        """Of a subject; nothing if it has not passed."""
+        file = self._files.get(subject)
+        return files.read_json(file) if file and file.exists() else {}

@@ -1,0 +1,218 @@
+"""The checks before the first job: what is checked again, what a stage writes, which detectors can train."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import PROJECT, build, spec
+from mmengine.config import Config
+
+from mtpd.checks import disk, problems
+from mtpd.checks.subjects import Passed
+from mtpd.checks.training import try_loss
+from mtpd.data import coco, shapes
+from mtpd.detectors import configs, operators
+from mtpd.experiment import specs
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.reading import load_experiment
+
+ALONE = {"optimizer": {"type": "SGD", "lr": 0.01}, "clip_grad": 35, "accumulate": 1, "precision": "float32"}
+
+
+def detector(name, trained):
+    found = spec(name)
+    return {**found, "file": None, "sha256": None, "trained": trained, "files": [found["config"]]}
+
+
+@pytest.fixture
+def settings(dataset):
+    """What an experiment with a student and a teacher asks for."""
+    return {
+        "dataset": {
+            **copy.deepcopy(dataset),
+            "skip_bad_boxes": False,
+            "generated": False,
+            "val_images": None,
+        },
+        "detectors": {"student": detector("r18_w8", True), "swin": detector("swin_w32", False)},
+        "recipes": {"alone": ALONE, "pkd": copy.deepcopy(ALONE)},
+        "pairs": [("student", "swin")],
+        "inherits": [("student", "swin")],
+        "gpus": 0,
+    }
+
+
+def check(settings, folder):
+    return problems.problems(settings, Passed(settings, folder), print)
+
+
+def test_the_students_and_what_has_train_are_tried():
+    content = yaml.safe_load((PROJECT / "tests/data/small.yaml").read_text())
+    content["detectors"]["swin32"] = {"config": "config/detectors/swin_w32.py", "file": "swin.pth"}
+    found = specs.checks(load_experiment(content), Layout("demo", "shapes"))
+    assert {name: spec["trained"] for name, spec in found["detectors"].items()} == {
+        "r18w8": True,
+        "r18w16": True,
+        "r18w32": True,
+        "swin32": False,
+    }
+    assert found["dataset"]["val_images"] == 120
+    assert found["gpus"] == 0
+
+
+def test_what_has_passed_is_not_checked_again(settings, tmp_path):
+    assert len(Passed(settings, tmp_path).to_check()) == 11
+    assert check(settings, tmp_path) == []
+    assert Passed(settings, tmp_path).to_check() == []
+
+
+CHANGES = {
+    "learning rate": (lambda s: s["recipes"]["pkd"]["optimizer"].update(lr=0.1), {("recipe", "pkd")}),
+    "student": (
+        lambda s: s["detectors"]["student"].update(overrides={"model.neck.num_outs": 4}),
+        {
+            ("detector", "student"),
+            ("pair", "student", "swin"),
+            ("inheriting", "student", "swin"),
+            ("segmentations", "train"),
+            ("segmentations", "val"),
+        },
+    ),
+    "arm": (lambda s: s["pairs"].append(("swin", "student")), {("pair", "swin", "student")}),
+    "val": (
+        lambda s: s["dataset"]["val"].update(images=s["dataset"]["train"]["images"]),
+        {("split", "val"), ("segmentations", "val"), ("categories",)},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_only_what_changed_is_checked_again(what, settings, tmp_path):
+    before = Passed(settings, tmp_path)
+    for subject in before.to_check():
+        before.add(subject, {})
+    change, again = CHANGES[what]
+    change(settings)
+    assert set(Passed(settings, tmp_path).to_check()) == again
+
+
+def test_a_changed_annotation_file_is_noticed(settings, tmp_path):
+    annotations = tmp_path / "val.json"
+    annotations.write_text(Path(settings["dataset"]["val"]["annotations"]).read_text())
+    settings["dataset"]["val"] = {**settings["dataset"]["val"], "annotations": str(annotations)}
+    before = Passed(settings, tmp_path)
+    for subject in before.to_check():
+        before.add(subject, {})
+    os.utime(annotations, ns=(1, 1))
+    assert ("split", "val") in Passed(settings, tmp_path).to_check()
+    assert ("split", "train") not in Passed(settings, tmp_path).to_check()
+
+
+def test_a_pair_does_not_pass_while_its_detector_is_wrong(settings, tmp_path):
+    settings["detectors"]["swin"]["overrides"] = {"model.backbone.dpth": 18}
+    (line,) = check(settings, tmp_path)
+    assert line.startswith("detectors.swin: ")
+    left = Passed(settings, tmp_path).to_check()
+    assert left == [("detector", "swin"), ("pair", "student", "swin"), ("inheriting", "student", "swin")]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "copies"),
+    [
+        ({"optimizer": {"type": "SGD", "lr": 0.01}}, 1 + 2 * 2),
+        ({"optimizer": {"type": "AdamW", "lr": 0.01}}, 1 + 2 * 3),
+        ({"optimizer": {"type": "AdamW", "lr": 0.01}, "accumulate": 2}, 1 + 2 * 4),
+    ],
+)
+def test_the_disk_must_hold_all_that_stages_write(recipe, copies, settings, tmp_path, monkeypatch):
+    settings["recipes"] = {"alone": {**ALONE, **recipe}}
+    passed = Passed(settings, tmp_path)
+    passed.add(("detector", "student"), {"numbers": 1000, "masks": True})
+    passed.add(("split", "val"), {"images": 7})
+    needed = 3 * (4 * 1000 * copies + 7 * 100 * 600)
+    for free, found in ((needed, 0), (needed - 1, 1)):
+        monkeypatch.setattr(disk.shutil, "disk_usage", lambda _, free=free: Config({"free": free}))
+        assert len(disk.problems(settings, passed, {"student": 3})) == found
+
+
+@pytest.mark.parametrize(
+    "name", ["r18_w8", "cascade_w32", "mask_rcnn_w8", "mask_rcnn_swin", "reppoints_w8", "swin_w32"]
+)
+def test_detectors_that_train_pass(name):
+    try_loss(build(name), masks=name in ("cascade_w32", "mask_rcnn_w8", "mask_rcnn_swin"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "fcos/fcos_r18_fpn_gn-head-center-normbbox-centeronreg-giou_8xb8-amp-lsj-200e_coco.py",
+        "gfl/gfl_r50_fpn_1x_coco.py",
+        "atss/atss_r50_fpn_1x_coco.py",
+        "deformable_detr/deformable-detr_r50_16xb2-50e_coco.py",
+    ],
+)
+def test_stock_detectors_that_train_pass(config):
+    found = configs.load_config(f"mmdet::{config}", {}, shapes.CLASSES)
+    try_loss(configs.build(configs.without_pretraining(found)), masks=False)
+
+
+def test_trying_a_loss_leaves_no_gradients_and_the_mode():
+    student = build("r18_w8").eval()
+    try_loss(student, masks=False)
+    assert not student.training
+    assert all(parameter.grad is None for parameter in student.parameters())
+
+
+def test_a_teacher_that_cannot_be_trained_is_accepted(settings, tmp_path):
+    config = "mmdet::htc/htc_r50_fpn_1x_coco.py"
+    settings["detectors"]["swin"].update(config=config, files=[])
+    settings["inherits"] = []
+    assert check(settings, tmp_path) == []
+
+
+def test_gpus_need_the_operators_of_mmcv(settings, tmp_path, monkeypatch):
+    settings["gpus"] = 1
+    monkeypatch.setattr(operators, "get_compiling_cuda_version", lambda: "12.8")
+    assert check(settings, tmp_path / "with") == []
+    monkeypatch.setattr(operators, "get_compiling_cuda_version", lambda: "not available")
+    (line,) = check(settings, tmp_path / "without")
+    assert line.startswith("compute.gpus: mmcv was built without CUDA operators")
+    assert "FORCE_CUDA=1" in line
+    with pytest.raises(RuntimeError, match="MMCV_WHEEL or MMCV_INDEX"):
+        operators.require_cuda_operators()
+
+
+def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "large.json"
+    path.write_text(Path(dataset["train"]["annotations"]).read_text())
+    known = coco.categories_of(path)
+    assert [category["name"] for category in known] == list(shapes.CLASSES)
+    assert not (tmp_path / "work").exists()
+    monkeypatch.setattr(coco, "LARGE", 1)
+    assert coco.categories_of(path) == known
+    with monkeypatch.context() as patch:
+        patch.setattr(coco, "_parsed_categories", None)
+        assert coco.categories_of(path) == known
+    path.write_text(path.read_text().replace(f'"{shapes.CLASSES[0]}"', '"another"'))
+    assert coco.classes_of(path)[0] == "another"
+    assert len(list((tmp_path / "work/categories").iterdir())) == 2
+
+
+def test_the_progress_of_a_large_data_set_is_told(dataset, monkeypatch):
+    monkeypatch.setattr(coco, "STEP", 5)
+    said = []
+    coco.problems(**dataset["train"], trained=True, skip_bad_boxes=False, say=said.append)
+    assert [line.removeprefix(dataset["train"]["images"]) for line in said] == [
+        ": 5 of 12 images looked at",
+        ": 10 of 12 images looked at",
+    ]
+
+
+def test_snakemake_itself_needs_no_torch_for_keys_and_disk():
+    code = "import sys; from mtpd.checks import disk, subjects; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
