@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import PROJECT
+from snakes import changed, snakemake
 
 from mtpd import gpus
+from mtpd.detectors import operators
 
 DEVICES = "abcd"
 # A job on its GPUs. It holds a lock of its own for each and fails if another job does. The file of these is
@@ -78,3 +80,47 @@ def test_the_driver_names_the_gpus(tmp_path, monkeypatch):
     driver.write_text("#!/bin/sh\necho GPU-1\necho GPU-2\n")
     driver.chmod(0o755)
     assert gpus.visible() == ["GPU-1", "GPU-2"]
+
+
+def with_gpus(folder, count):
+    """The tiny experiment, with stages on that many GPUs."""
+
+    def change(experiment):
+        experiment["compute"] = {"gpus": count}
+        for recipe in experiment["recipes"].values():
+            recipe["micro_batch_size"] = 1
+
+    return changed(folder, "gpus", change)
+
+
+def test_jobs_get_gpus_only_if_the_experiment_asks(tmp_path):
+    code, said = snakemake(tmp_path, "-n", "-p")
+    assert code == 0, said
+    commands = [line for line in said.splitlines() if "workflow/scripts/stage.py" in line]
+    assert commands
+    assert all(" CUDA_VISIBLE_DEVICES= " in line and "--gpus 0" in line for line in commands)
+    code, said = snakemake(tmp_path, "-n", "-p", config=with_gpus(tmp_path, 1))
+    assert code == 0, said  # a plan needs no GPU
+    commands = [line for line in said.splitlines() if "workflow/scripts/stage.py" in line]
+    assert commands
+    assert all("with_gpus.py 1 " in line and "--gpus 1" in line for line in commands)
+
+
+def test_missing_gpus_are_reported_before_the_first_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    code, said = snakemake(tmp_path, config=with_gpus(tmp_path, 2))
+    assert code != 0
+    assert "compute.gpus: found 2, but this machine has 1 " in said
+    assert not (tmp_path / "results").exists()
+
+
+def test_no_more_jobs_run_than_there_are_gpus_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    _, said = snakemake(tmp_path, config=with_gpus(tmp_path, 2))
+    assert 'Provided resources: gpu=Resource("gpu", 2)' in said
+
+
+def test_a_job_without_its_gpus_stops():
+    with pytest.raises(RuntimeError, match=r"this job asked for 64 GPUs \(compute.gpus\), but torch .* sees"):
+        operators.require_gpus(64)
+    operators.require_gpus(0)

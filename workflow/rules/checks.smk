@@ -4,6 +4,7 @@ They are no rule: Snakemake cannot make every job wait for one without also reru
 """
 
 import importlib.util
+import os
 import subprocess
 
 from mtpd.checks import disk, subjects
@@ -18,10 +19,22 @@ def check_first():
     for name, detector in spec["detectors"].items():
         detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
     passed = subjects.Passed(spec, Path(folders.CHECKS))
-    wrong = check_with_torch(spec) if passed.to_check() else []
+    wrong = gpu_problems()
+    wrong += check_with_torch(spec) if passed.to_check() else []
     wrong += disk.problems(spec, passed, stages_to_come())
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
+
+
+def gpu_problems():
+    """A line if this machine, where the jobs shall run, has fewer GPUs than a job asks for."""
+    found = len(gpus.visible()) if on_this_machine else compute.gpus
+    if found >= compute.gpus:
+        return []
+    return [
+        f"compute.gpus: found {compute.gpus}, but this machine has {found} (nvidia-smi, CUDA_VISIBLE_DEVICES); "
+        "expected at most as many, or a run on a cluster (--profile slurm)"
+    ]
 
 
 def check_with_torch(spec):
@@ -33,7 +46,8 @@ def check_with_torch(spec):
     wrong.unlink(missing_ok=True)
     command = [sys.executable, PROJECT / "workflow" / "scripts" / "check.py", "--spec", folder / "spec.json"]
     command += ["--passed", folder, "--wrong", wrong]
-    done = subprocess.run(command, capture_output=True, text=True)
+    on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=on_cpu, capture_output=True, text=True)
     if not done.returncode:
         return []
     return wrong.read_text().splitlines() if wrong.exists() else [done.stderr]

@@ -23,23 +23,27 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else shlex.q
 SCRIPTS = shlex.quote(str(PROJECT / "workflow" / "scripts"))
 
 
-# On this machine, no more jobs run at once than there are GPUs for; a cluster counts its own.
-if compute.gpus and workflow.is_main_process and workflow.resource_settings.nodes is None:
-    if "gpu" not in workflow.resource_settings.resources:
-        workflow.register_resource("gpu", len(gpus.visible()))
+# No more jobs run at once than this machine has GPUs for; a cluster counts its own.
+on_this_machine = workflow.is_main_process and workflow.resource_settings.nodes is None
+if compute.gpus and on_this_machine and "gpu" not in workflow.resource_settings.resources:
+    workflow.register_resource("gpu", len(gpus.visible()))
 
 
-def script(name, on_gpus=0):
+def script(name, on_gpus=None):
     """The beginning of a command: this project's library, GPUs, the interpreter (torchrun) and the script.
+
+    Args: the script's file, and on how many GPUs it computes, if it computes at all.
 
     Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
     project or its environment moves.
     """
+    count = on_gpus or 0
     path = f"PYTHONPATH={shlex.quote(str(LIBRARY))}${{PYTHONPATH:+:$PYTHONPATH}}"
-    launch = f"-m torch.distributed.run --standalone --nproc-per-node {on_gpus} " if on_gpus > 1 else ""
+    launch = f"-m torch.distributed.run --standalone --nproc-per-node {count} " if count > 1 else ""
+    asked = "" if on_gpus is None else f" --gpus {count}"
     return lambda wildcards, threads: (
-        f"OMP_NUM_THREADS={max(1, threads // max(1, on_gpus))} {path} {_devices(on_gpus)}"
-        f"{PYTHON} {launch}{SCRIPTS}/{name}"
+        f"OMP_NUM_THREADS={max(1, threads // max(1, count))} {path} {_devices(count)}"
+        f"{PYTHON} {launch}{SCRIPTS}/{name}{asked}"
     )
 
 

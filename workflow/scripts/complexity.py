@@ -7,13 +7,16 @@ import torch
 
 from mtpd import files
 from mtpd.detectors import complexity
+from mtpd.detectors.operators import require_gpus
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument(
     "--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.complexity"
 )
 parser.add_argument("--out", type=Path, required=True)
+parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
+require_gpus(args.gpus)
 
 torch.set_num_threads(1)  # Snakemake sets the thread count from the rule's threads; measure on one thread
 spec = files.read_json(args.spec)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mtpd import files
+from mtpd.detectors.operators import require_gpus
 from mtpd.evaluation.evaluate import evaluate
 from mtpd.experiment import layout
 
@@ -15,7 +16,9 @@ parser.add_argument("--weights", required=True)
 parser.add_argument("--metrics", type=Path, required=True)
 parser.add_argument("--predictions", type=Path, required=True)
 parser.add_argument("--workers", type=int, default=0, help="data loaders")
+parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
+require_gpus(args.gpus)
 
 spec = files.read_json(args.spec)
 work = Path(layout.work(str(args.metrics.parent)))  # the runner logs there

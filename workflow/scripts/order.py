@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.adaptation import cost, probe
+from mtpd.detectors.operators import require_gpus
 from mtpd.experiment import orders
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -13,7 +14,9 @@ parser.add_argument("--weights", nargs="+", required=True, help="checkpoints, in
 parser.add_argument("--metrics", nargs="+", required=True, help="metrics.json, in the order of the detectors")
 parser.add_argument("--costs", type=Path, required=True)
 parser.add_argument("--order", type=Path, required=True)
+parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
+require_gpus(args.gpus)
 
 spec = files.read_json(args.spec)
 settings = spec["order"]

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mtpd import files
+from mtpd.detectors.operators import require_gpus
 from mtpd.experiment import layout
 from mtpd.training import stage
 from mtpd.training.errors import StoppedEarly
@@ -21,7 +22,9 @@ parser.add_argument(
 )
 parser.add_argument("--workers", type=int, default=0, help="data loaders of each process")
 parser.add_argument("--progress", default="/dev/stderr", help="where the lines of progress go")
+parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
+require_gpus(args.gpus)
 
 folder = args.student.parent
 settings = stage.Stage(

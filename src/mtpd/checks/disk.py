@@ -42,6 +42,5 @@ def _bytes(spec: dict, passed: Passed, student: str) -> int:
 
 
 def _copies_in_a_checkpoint(recipe: dict) -> int:
-    """The student, the moments of its optimiser, and gradients that wait for the next step."""
-    moments = 1 if recipe["optimizer"]["type"] == "SGD" else 2
-    return 1 + moments + (recipe["accumulate"] > 1)
+    """The student, and the moments of its optimiser."""
+    return 2 if recipe["optimizer"]["type"] == "SGD" else 3

@@ -222,7 +222,8 @@ def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict
     """Give the student the neck and heads of ``stage.inherits``; the names of the tensors, by outcome."""
     own = checkpoints.classes_of_checkpoint(stage.inherited_weights) or classes
     per_class = configs.class_dependent(stage.student, classes) if own != classes else set()
-    return inherit(student, checkpoints.read_weights(stage.inherited_weights), per_class)
+    source = checkpoints.load(stage.inherits, stage.inherited_weights, classes)
+    return inherit(student, source.state_dict(), per_class)
 
 
 def _keep_weights(student: nn.Module) -> None:
