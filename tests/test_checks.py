@@ -206,7 +206,7 @@ def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypat
 def test_the_progress_of_a_large_data_set_is_told(dataset, monkeypatch):
     monkeypatch.setattr(coco, "STEP", 5)
     said = []
-    coco.problems(**dataset["train"], trained=True, skip_bad_boxes=False, say=said.append)
+    coco.problems(**dataset["train"], least_side=32, skip_bad_boxes=False, say=said.append)
     assert [line.removeprefix(dataset["train"]["images"]) for line in said] == [
         ": 5 of 12 images looked at",
         ": 10 of 12 images looked at",

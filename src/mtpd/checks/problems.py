@@ -83,10 +83,11 @@ class Checks:
 
     def split(self, name: str) -> dict:
         split, accepted = self.dataset[name], self.dataset["skip_bad_boxes"]
-        found = coco.problems(**split, trained=name == "train", skip_bad_boxes=accepted, say=self.say)
+        least_side = self.dataset["min_image_side"] if name == "train" else None
+        found = coco.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
         if found:
             raise Wrong(*found)
-        return {"images": len(files.read_json(split["annotations"])["images"])} if name == "val" else {}
+        return {"images": coco.count_images(split["annotations"])}
 
     def segmentations(self, name: str) -> None:
         masks = any(map(_has_masks, self.specs.values()))

@@ -22,7 +22,8 @@ def keys(spec: dict) -> dict[Subject, str]:
     classes = None
     if not dataset["generated"]:
         splits = {name: [dataset[name], _changed(dataset[name].values())] for name in ("train", "val")}
-        depends |= {("split", name): [split, dataset["skip_bad_boxes"]] for name, split in splits.items()}
+        used = [dataset["skip_bad_boxes"], dataset["min_image_side"]]
+        depends |= {("split", name): [split, used] for name, split in splits.items()}
         depends |= {("segmentations", name): [split, detectors] for name, split in splits.items()}
         depends[("categories",)] = splits
         classes = _changed([dataset["train"]["annotations"]])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -29,7 +29,6 @@ KEYS = {
 NAMED = 3  # examples of each kind of problem; the rest is counted
 LARGE = 20 * 2**20  # bytes; parsing less takes no time
 KEPT = Path("work/categories")
-LEAST_SIDE = 32  # mmdet trains with no smaller image
 STEP = 10_000  # images between two lines of progress
 
 
@@ -49,8 +48,13 @@ def categories_of(annotations: str | Path) -> list[dict]:
 
 
 def _parsed_categories(annotations: str | Path) -> list[dict]:
-    categories = files.read_json(annotations)["categories"]
+    categories = _parsed(str(annotations))["categories"]
     return [{"id": category["id"], "name": category["name"]} for category in categories]
+
+
+@lru_cache(maxsize=2)  # both splits; COCO's training split takes half a minute and gigabytes
+def _parsed(annotations: str):
+    return files.read_json(annotations)
 
 
 def classes_of(annotations: str | Path) -> tuple[str, ...]:
@@ -58,20 +62,28 @@ def classes_of(annotations: str | Path) -> tuple[str, ...]:
     return tuple(category["name"] for category in categories_of(annotations))
 
 
+def count_images(annotations: str) -> int:
+    return len(_parsed(annotations)["images"])
+
+
 def problems(
-    annotations: str, images: str, trained: bool, skip_bad_boxes: bool, say: Callable[[str], None] = print
+    annotations: str,
+    images: str,
+    least_side: int | None,
+    skip_bad_boxes: bool,
+    say: Callable[[str], None] = print,
 ) -> list[str]:
     """What is wrong with one split: a line for each kind of problem.
 
     Args:
         annotations: COCO annotation file.
         images: folder of its images.
-        trained: whether it is the training split, which needs an object.
+        least_side: of the images that are trained with, in pixels; None for a split that is not trained with.
         skip_bad_boxes: whether boxes that are empty or outside their image are accepted.
         say: takes lines of progress where there are many images.
     """
     try:
-        coco = json.loads(Path(annotations).read_text())
+        coco = _parsed(annotations)
     except FileNotFoundError:
         return [f"{annotations}: no such file"]
     except (OSError, ValueError) as error:
@@ -83,14 +95,14 @@ def problems(
             *_wrong_objects(coco, skip_bad_boxes),
             *_wrong_images(coco, images, say),
         ]
-    if trained and not found and not _has_object(coco):
-        found = [(f"nothing to train with: objects in images of at least {LEAST_SIDE} pixels", "none")]
+    if least_side and not found and not _has_object(coco, least_side):
+        found = [(f"nothing to train with: objects in images of at least {least_side} pixels", "none")]
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 
 def without_segmentation(annotations: str) -> list[str]:
     """A line if some objects have no segmentation, which a mask head needs of every object."""
-    objects = files.read_json(annotations)["annotations"]
+    objects = _parsed(annotations)["annotations"]
     which = [f"annotation {item['id']}" for item in objects if not item.get("segmentation")]
     found = [("objects without the segmentation that a mask head needs", name) for name in which]
     return [f"{annotations}: {line}" for line in _by_kind(found)]
@@ -167,13 +179,13 @@ def _is_bad(box: list[float], size: tuple[int, int]) -> bool:
     return min(width, height, within_x, within_y) <= 0
 
 
-def _has_object(coco: dict) -> bool:
+def _has_object(coco: dict, least_side: int) -> bool:
     """Whether mmdet keeps any object of a sound file: not a crowd, in its image, the image not too small."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
     return any(
         not item["iscrowd"]
         and not item.get("ignore")
-        and min(sizes[item["image_id"]]) >= LEAST_SIDE
+        and min(sizes[item["image_id"]]) >= least_side
         and min(item["bbox"][2:]) >= 1
         and item["area"] > 0
         and not _is_bad(item["bbox"], sizes[item["image_id"]])
