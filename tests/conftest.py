@@ -19,6 +19,8 @@ RECIPE = {
     "inherit": "first",
     "optimizer": {"type": "AdamW", "lr": 1e-3},
     "clip_grad": 35,
+    "paramwise": None,
+    "scales": None,
     "precision": "float32",
     "batch_size": 4,
     "micro_batch_size": None,

@@ -15,7 +15,8 @@ def add_data(
     """Pipelines and loaders of a COCO-format data set, the same for every detector of an experiment.
 
     Args:
-        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        dataset: as made by ``mtpd.experiment.specs.dataset``; with ``scales``, each training image is resized
+            to one of these, drawn at random.
         batch_size: images of a training batch of one process.
     """
     masks = "mask_head" in config.model.get("roi_head", {})
@@ -24,7 +25,10 @@ def add_data(
     resize = [ConfigDict(type="Resize", scale=scale, keep_ratio=True)]
     labels = [ConfigDict(type="LoadAnnotations", with_bbox=True, with_mask=masks)]
     keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
-    train = [*load, *labels, *resize, ConfigDict(type="RandomFlip", prob=dataset["flip"])]
+    sizes = resize
+    if dataset.get("scales"):
+        sizes = [ConfigDict(type="RandomChoiceResize", scales=dataset["scales"], keep_ratio=True)]
+    train = [*load, *labels, *sizes, ConfigDict(type="RandomFlip", prob=dataset["flip"])]
     train.append(ConfigDict(type="PackDetInputs"))
     test = [*load, *resize, ConfigDict(type="PackDetInputs", meta_keys=keys)]
 
@@ -63,7 +67,13 @@ def add_data(
 
 def at_scale(dataset: dict, spec: dict) -> dict:
     """The data set with images at the detector's ``image_scale``."""
-    return {**dataset, "scale": [round(side * spec["image_scale"]) for side in dataset["scale"]]}
+    scales = [_scaled(scale, spec) for scale in dataset.get("scales") or ()]
+    return {**dataset, "scale": _scaled(dataset["scale"], spec), "scales": scales}
+
+
+def _scaled(scale: list[int], spec: dict) -> tuple[int, int]:
+    width, height = scale
+    return round(width * spec["image_scale"]), round(height * spec["image_scale"])
 
 
 def rescaled(images: Tensor, scale: float) -> Tensor:

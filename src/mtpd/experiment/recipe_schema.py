@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mtpd.experiment.errors import expected
-from mtpd.experiment.fields import Model, Name
+from mtpd.experiment.fields import Model, Name, Scale
 
 INHERIT = ("first", "each", "none")  # any other value is the name of a detector
 
@@ -63,6 +63,9 @@ class Recipe(Model):
     optimizer: dict[str, Any] = Field(
         default_factory=lambda: {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
     )
+    paramwise: dict[str, Any] | None = Field(
+        None, description="other rates or weight decay for some parameters: mmengine's paramwise_cfg"
+    )
     clip_grad: float = Field(35, gt=0, description="maximum gradient norm")
     batch_size: int = Field(16, ge=1, description="images of a step, on all GPUs together")
     micro_batch_size: int | None = Field(
@@ -70,6 +73,11 @@ class Recipe(Model):
         ge=1,
         description="images of one forward pass, which are normalised together, as one GPU's are in mmdet; "
         "by default all images of the step",
+    )
+    scales: tuple[Scale, ...] | None = Field(
+        None,
+        min_length=1,
+        description="sizes of training images, one drawn for each image; by default the data set's scale",
     )
     start: Literal["config", "student"] = Field(
         "config",

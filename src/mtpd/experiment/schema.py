@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mtpd.experiment import chains
-from mtpd.experiment.fields import Model, Name, Names, Seed
+from mtpd.experiment.fields import Model, Name, Names, Scale, Seed
 from mtpd.experiment.recipe_schema import Recipe
 
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
@@ -40,7 +40,7 @@ class Dataset(Model):
     generate: Generate | None = None
     train: Split | None = None
     val: Split | None = None
-    scale: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = Field(
+    scale: Scale = Field(
         (1333, 800), description="width and height that images are resized to fit into, pixels"
     )
     skip_bad_boxes: bool = Field(

@@ -12,6 +12,8 @@ def optim_wrapper(recipe: dict, passes: int = 1) -> dict:
         "clip_grad": {"max_norm": recipe["clip_grad"], "norm_type": 2},
         "accumulative_counts": passes,
     }
+    if recipe["paramwise"]:
+        wrapper["paramwise_cfg"] = recipe["paramwise"]
     if recipe["precision"] == "float32":
         return wrapper
     return {"type": Mixed, "dtype": recipe["precision"], **wrapper}

@@ -125,7 +125,7 @@ def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
     found = [_newest_state(folder, say) if is_main_process() else None]
     broadcast_object_list(found)
     newest = found[0]
-    dataset = pipelines.at_scale(stage.dataset, stage.student)
+    dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
     pipelines.add_data(config, dataset, classes, stage.images_of_process(), stage.workers)
     model, inherited = _model(stage, config, classes, resuming=newest is not None)
     evaluator = stage.dataset.get("evaluator", DEFAULT)
