@@ -4,27 +4,34 @@ import dataclasses
 import json
 import os
 import subprocess
+import sys
 
 from conftest import PROJECT
 
+SCRIPTS = PROJECT / "workflow/scripts"
 
-def run_processes(stage, folder, processes):
-    """A stage by its script, under torchrun, in ``folder``."""
+
+def start_processes(stage, folder, processes, **environment):
+    """Start a stage by its script in ``folder``, in so many processes."""
     paths = ("teacher_weights", "inherited_weights", "parent", "workers")
     fields = {key: value for key, value in dataclasses.asdict(stage).items() if key not in paths}
     (folder / "spec.json").write_text(json.dumps(fields))
-    command = [
-        "torchrun",
-        "--standalone",
-        "--nproc-per-node",
-        processes,
-        PROJECT / "workflow/scripts/stage.py",
-    ]
+    command = [sys.executable, SCRIPTS / "processes.py", processes, SCRIPTS / "stage.py"]
     command += ["--spec", "spec.json", "--teachers", *stage.teacher_weights]
     command += ["--inherit", stage.inherited_weights] if stage.inherited_weights else []
     command += ["--student", "out/student.pth", "--progress", folder / "said"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True
+    return subprocess.Popen(
+        list(map(str, command)),
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def run_processes(stage, folder, processes):
+    """Run a stage to its end."""
+    running = start_processes(stage, folder, processes)
+    _, wrong = running.communicate()
+    assert running.returncode == 0, wrong[-3000:]

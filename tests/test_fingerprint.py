@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 from conftest import PROJECT, progressive_stage, spec
 
+from mtpd import files
 from mtpd.training.stage import Stage
 
 NO_INFLUENCE = {"workers"}
@@ -74,3 +75,12 @@ def test_the_same_settings_have_the_same_fingerprint(dataset, teacher):
     assert (
         progressive_stage(dataset, teacher).fingerprint() == progressive_stage(dataset, teacher).fingerprint()
     )
+
+
+def test_the_code_that_trains_counts(dataset, teacher, monkeypatch):
+    before = progressive_stage(dataset, teacher).fingerprint()
+    monkeypatch.setattr(files, "code_hash", lambda folders: ",".join(folder.name for folder in folders))
+    after = progressive_stage(dataset, teacher).fingerprint()
+    assert before != after
+    monkeypatch.setattr(files, "code_hash", lambda folders: "other")
+    assert progressive_stage(dataset, teacher).fingerprint() not in (before, after)

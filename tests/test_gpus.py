@@ -2,16 +2,22 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import yaml
 from conftest import PROJECT
 from snakes import changed, snakemake
 
 from mtpd import gpus
+from mtpd.checks import subjects
 from mtpd.detectors import operators
+from mtpd.experiment import sources, specs
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.reading import load_with_files
 
 DEVICES = "abcd"
 # A job on its GPUs. It holds a lock of its own for each and fails if another job does. The file of these is
@@ -58,14 +64,15 @@ def test_a_storm_of_jobs_never_shares_a_gpu(tmp_path):
     assert run(len(DEVICES), tmp_path) == (0, f"{len(DEVICES)}\n", "")  # all are free again
 
 
-def test_too_few_gpus_are_an_error(tmp_path, monkeypatch):
+def test_too_few_gpus_are_an_error(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(RuntimeError, match=r"4 GPUs are needed, but 2 are visible \(0, 1\)"):
-        gpus.take(4, tmp_path)
+        gpus.take(4)
 
 
 @pytest.mark.parametrize(
-    ("named", "found"), [("", []), ("-1", []), ("0, 2", ["0", "2"]), ("GPU-ab", ["GPU-ab"])]
+    ("named", "found"),
+    [("", []), ("-1", []), ("0, 2", ["0", "2"]), ("0,-1,1", ["0"]), ("5,5", ["5"]), ("GPU-ab", ["GPU-ab"])],
 )
 def test_cuda_visible_devices_names_the_gpus(named, found, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
@@ -77,9 +84,34 @@ def test_the_driver_names_the_gpus(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus.visible() == []
     driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\necho GPU-1\necho GPU-2\n")
+    driver.write_text("#!/bin/sh\necho 0, GPU-1\necho 1, GPU-2\n")
     driver.chmod(0o755)
     assert gpus.visible() == ["GPU-1", "GPU-2"]
+    driver.write_text("#!/bin/sh\necho No devices were found\n")
+    assert gpus.visible() == []
+
+
+def test_a_gpu_has_one_lock_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 0, GPU-1\necho 1, GPU-2\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert gpus.take(1) == ["1"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert gpus.take(1) == ["GPU-1"]
+    (folder,) = tmp_path.glob("mtpd-gpus-*")
+    assert {path.name for path in folder.iterdir()} == {"choosing", "GPU-1", "GPU-2"}
+
+
+@pytest.mark.parametrize("spoil", [lambda f: f.symlink_to("/etc"), lambda f: (f.mkdir(), f.chmod(0o777))])
+def test_a_folder_of_locks_that_others_can_change_is_refused(spoil, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    spoil(tmp_path / f"mtpd-gpus-{os.getuid()}")
+    with pytest.raises(RuntimeError, match="only this user can write to"):
+        gpus.take(1)
 
 
 def with_gpus(folder, count):
@@ -110,14 +142,35 @@ def test_missing_gpus_are_reported_before_the_first_job(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     code, said = snakemake(tmp_path, config=with_gpus(tmp_path, 2))
     assert code != 0
-    assert "compute.gpus: found 2, but this machine has 1 " in said
+    assert "compute.gpus: found 2, but jobs may use 1 together" in said
     assert not (tmp_path / "results").exists()
 
 
 def test_no_more_jobs_run_than_there_are_gpus_for(tmp_path, monkeypatch):
+    """Three stages could start at once; with one simulated GPU they start, and fail, one by one."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    config = with_gpus(tmp_path, 1)
+    experiment = load_with_files(yaml.safe_load(config.read_text()), str(config), PROJECT)
+    spec = specs.checks(experiment, Layout(experiment.experiment, experiment.dataset.name))
+    for name, detector in spec["detectors"].items():
+        detector["files"] = sources.config_files(experiment.detectors[name].config)
+    passed = subjects.Passed(spec, tmp_path / "work/checks")
+    for subject in passed.to_check():  # so that this machine's mmcv is not looked at
+        passed.add(subject, {"numbers": 1, "masks": False})
+    code, said = snakemake(tmp_path, "--cores", "4", "--jobs", "4", "--keep-going", config=config)
+    assert code != 0
+    stages = said[said.index("rule train_stage") :]
+    assert len(re.findall("^rule train_stage:", stages, re.MULTILINE)) == 3
+    assert "Execute 1 jobs..." in said
+    assert "Execute 2 jobs..." not in stages
+    assert "Execute 3 jobs..." not in said
+
+
+def test_a_limit_below_what_a_job_needs_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    _, said = snakemake(tmp_path, config=with_gpus(tmp_path, 2))
-    assert 'Provided resources: gpu=Resource("gpu", 2)' in said
+    code, said = snakemake(tmp_path, "--resources", "gpu=1", config=with_gpus(tmp_path, 2))
+    assert code != 0
+    assert "compute.gpus: found 2, but jobs may use 1 together" in said
 
 
 def test_a_job_without_its_gpus_stops():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import progressive_stage, spec, weights
 from mmcv import ops
+from mmcv.ops.nms import NMSop
 
 from mtpd.data import shapes
 from mtpd.detectors import configs
@@ -17,12 +18,17 @@ def roi_align(x):
     return ops.roi_align(x, BOXES, (2, 2), 1.0, 0, "avg", True)
 
 
-def deformable(x):
+def modulated(x):
     torch.manual_seed(1)
     return ops.ModulatedDeformConv2dPack(4, 4, 3, padding=1)(x)
 
 
-@pytest.mark.parametrize("operator", [roi_align, deformable])
+def deformable(x):
+    torch.manual_seed(1)
+    return ops.DeformConv2dPack(4, 4, 3, padding=1)(x)
+
+
+@pytest.mark.parametrize("operator", [roi_align, modulated, deformable])
 def test_operators_compute_in_float32_within_mixed_precision(operator):
     for function in WITHOUT_BFLOAT16:
         accept_bfloat16(function)
@@ -41,6 +47,14 @@ def test_operators_compute_in_float32_within_mixed_precision(operator):
     expected.sum().backward()
     torch.testing.assert_close(found.float(), expected, rtol=2e-2, atol=2e-2)
     torch.testing.assert_close(gradient, convolution.weight.grad, rtol=5e-2, atol=5e-2)
+
+
+def test_boxes_are_suppressed_with_scores_in_bfloat16():
+    accept_bfloat16(NMSop)
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30]])
+    scores = torch.tensor([0.5, 0.75, 0.25])
+    kept, found = ops.nms(boxes, scores.bfloat16(), 0.5), ops.nms(boxes, scores, 0.5)
+    assert kept[1].tolist() == found[1].tolist() == [1, 2]
 
 
 def test_a_two_stage_student_learns_from_a_deformable_teacher_in_bfloat16(dataset, tmp_path):

@@ -52,7 +52,7 @@ def test_the_card_names_config_training_ap_and_hash(published):
     for name, config in NAMES.items():
         assert f"config/detectors/{config}.py" in card
         assert files.sha256(published / f"{name}.pth") in card
-    assert "6 epochs, 4 images a batch, type AdamW" in card
+    assert "6 epochs, 4 images a step, type AdamW" in card
     assert "AP 31.0 on 6 validation images" in card
 
 

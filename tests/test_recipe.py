@@ -30,7 +30,8 @@ def test_training_images_have_the_sizes_of_the_recipe(dataset):
     config = configs.load_config(str(PROJECT / "config/detectors/r18_w8.py"), {}, shapes.CLASSES)
     several = {**dataset, "scales": [[64, 64], [96, 96], [128, 128]]}
     scaled = pipelines.at_scale(several, {"image_scale": 0.5})
-    pipelines.add_data(config, scaled, shapes.CLASSES, batch_size=2, workers=0)
+    pipelines.add_training(config, scaled, shapes.CLASSES, batch_size=2, workers=0)
+    pipelines.add_validation(config, scaled, shapes.CLASSES, workers=0)
     images = DATASETS.build(config.train_dataloader.dataset)
     seed_everything(0)
     sizes = [tuple(images[i % len(images)]["inputs"].shape[1:]) for i in range(60)]

@@ -24,7 +24,14 @@ CHANGES = [
     ("dataset.generate.size", 72, {"draw_shapes": 2, "measure_complexity": 1, **RETRAINED}),
     ("dataset.generate.seed", 1, {"draw_shapes": 2, "measure_complexity": 1, **RETRAINED}),
     ("dataset.scale", [64, 72], {"measure_complexity": 1, **RETRAINED}),
-    ("dataset.flip", 0.4, {"measure_complexity": 1, **RETRAINED}),
+    ("dataset.flip", 0.4, RETRAINED),
+    ("dataset.skip_empty_images", False, RETRAINED),
+    ("dataset.min_image_side", 33, RETRAINED),
+    (
+        "dataset.evaluator",
+        "faster-coco-eval",
+        RETRAINED,
+    ),  # scored again; nothing trains, see mtpd.training.stage
     ("dataset.skip_bad_boxes", True, NOTHING),
     # The student's own training, and progressive's two stages.
     (

@@ -9,6 +9,7 @@ from mtpd.experiment import rows, specs
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout, logs, work
 from mtpd.experiment.reading import load_experiment
+from mtpd.experiment.schema import Compute
 
 LAYOUT = Layout("small", "shapes")
 STAGE = "results/shapes/students/r18w8/pkd"
@@ -200,4 +201,4 @@ def test_checks_look_at_every_pair_that_may_meet():
     [({}, 0), ({"threads": 8}, 0), ({"threads": 8, "gpus": 2}, 3), ({"gpus": 1}, 0), ({"workers": 5}, 5)],
 )
 def test_data_loaders_take_the_cores_that_gpus_leave(compute, loaders):
-    assert specs.loaders(experiment(compute=compute).compute) == loaders
+    assert specs.loaders(Compute(**compute), compute.get("gpus", 0)) == loaders

@@ -1,20 +1,23 @@
 """Steps: the images of each, shared among processes, give the same results for any number of them."""
 
+import dataclasses
 import math
+import shutil
 import signal
 from collections import Counter
 from unittest import mock
 
 import pandas as pd
+import psutil
 import pytest
 import torch
-from conftest import progressive_stage, weights
+from conftest import progressive_stage, spec, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModel
-from processes import run_processes
+from processes import run_processes, start_processes
 
 from mtpd.training import steps
 from mtpd.training.errors import StoppedEarly
@@ -155,3 +158,54 @@ def test_two_processes_resume_what_one_began(dataset, teacher, one_process, tmp_
     for name, tensor in weights(one_process).items():
         if "running" not in name and "tracked" not in name:  # batch normalisation's, see mtpd.training.steps
             torch.testing.assert_close(weights(tmp_path)[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+# Students whose heads look at other processes (GFL), or draw samples at random (Mask R-CNN).
+NARROW = {"model.backbone.base_channels": 8, "model.backbone.depth": 18, "model.backbone.init_cfg": None}
+GFL = {
+    **spec("r18_w8"),
+    "config": "mmdet::gfl/gfl_r50_fpn_1x_coco.py",
+    "overrides": {**NARROW, "model.neck.in_channels": [8, 16, 32, 64]},
+}
+
+
+@pytest.mark.parametrize("student", [GFL, spec("mask_rcnn_w8")], ids=["gfl", "mask_rcnn"])
+def test_heads_with_randomness_or_a_view_of_other_processes(student, dataset, tmp_path):
+    """Two processes, interrupted in the second epoch; one goes on."""
+    changes = {**STEADY, "loss": "pkd", "epochs": 2, "teachers": (), "teacher_weights": ()}
+    stage = progressive_stage(dataset, None, **changes, student=student)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(stage, whole / "out", whole / "work", str(whole / "said"))
+    parts.mkdir()
+    run_processes(dataclasses.replace(stage, epochs=2), parts, 2)
+    assert_same_losses(parts, whole)
+    # The last checkpoint was two processes' work; without it, one process repeats the second epoch.
+    (folder,) = (path for path in (parts / "work").iterdir() if path.is_dir())
+    max(folder.glob("iter_*.pth")).unlink()
+    shutil.rmtree(parts / "out")
+    train(stage, parts / "out", parts / "work", str(parts / "said"))
+    assert "resuming after epoch 1 of 2" in (parts / "said").read_text()
+    assert_same_losses(parts, whole)
+
+
+def test_processes_that_stop_early_end_with_that_status(dataset, teacher, tmp_path):
+    stage = progressive_stage(dataset, teacher, **STEADY)
+    running = start_processes(stage, tmp_path, 2, SLURM_JOB_END_TIME="1")
+    _, wrong = running.communicate()
+    assert running.returncode == 75, wrong[-2000:]
+    assert "stopped early" in wrong
+    assert len(list((tmp_path / "work").glob("*/iter_*.pth"))) == 1
+
+
+def test_processes_end_with_their_launcher(dataset, teacher, tmp_path):
+    """Else they would go on using GPUs that count as free."""
+    stage = progressive_stage(dataset, teacher, **{**STEADY, "epochs": 200})
+    running = start_processes(stage, tmp_path, 2)
+    holder = tmp_path / "work/holder.json"
+    while running.poll() is None and not holder.exists():
+        pass
+    workers = psutil.Process(running.pid).children(recursive=True)
+    assert len(workers) >= 2
+    running.kill()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive

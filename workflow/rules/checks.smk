@@ -7,33 +7,47 @@ import importlib.util
 import os
 import subprocess
 
+from mtpd import gpus
 from mtpd.checks import disk, subjects
 
 
 def check_first():
     """Stop before any job if a check fails; what has passed and not changed is not checked again."""
-    if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
-        logger.warning("Data and detectors are not checked before the first job: no torch here.")
-        return
-    spec = specs.checks(experiment, layout)
-    for name, detector in spec["detectors"].items():
-        detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
-    passed = subjects.Passed(spec, Path(folders.CHECKS))
-    wrong = gpu_problems()
-    wrong += check_with_torch(spec) if passed.to_check() else []
-    wrong += disk.problems(spec, passed, stages_to_come())
+    wrong = gpu_problems() or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 
 
+def problems_of_subjects():
+    """The problems of data, detectors, recipes and disk space."""
+    if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
+        logger.warning("Data and detectors are not checked before the first job: no torch here.")
+        return []
+    spec = specs.checks(experiment, layout)
+    if workflow.deployment_settings.deployment_method:
+        spec["gpus"] = 0  # the jobs have another mmcv
+    for name, detector in spec["detectors"].items():
+        detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
+    passed = subjects.Passed(spec, Path(folders.CHECKS))
+    wrong = check_with_torch(spec) if passed.to_check() else []
+    return wrong + disk.problems(spec, passed, stages_to_come())
+
+
 def gpu_problems():
-    """A line if this machine, where the jobs shall run, has fewer GPUs than a job asks for."""
-    found = len(gpus.visible()) if on_this_machine else compute.gpus
-    if found >= compute.gpus:
+    """A line if fewer GPUs may be used than a job asks for; on this machine, the scheduler learns how many."""
+    if not compute.gpus:
+        return []
+    if workflow.local_exec and "gpu" not in workflow.global_resources:
+        found = len(gpus.visible())
+        workflow.register_resource("gpu", found)
+        workflow.scheduler.global_resources["gpu"] = found  # which register_resource leaves out
+    limit = workflow.scheduler.global_resources.get("gpu", compute.gpus)
+    if limit >= compute.gpus:
         return []
     return [
-        f"compute.gpus: found {compute.gpus}, but this machine has {found} (nvidia-smi, CUDA_VISIBLE_DEVICES); "
-        "expected at most as many, or a run on a cluster (--profile slurm)"
+        f"compute.gpus: found {compute.gpus}, but jobs may use {limit} together (nvidia-smi on this machine, "
+        "CUDA_VISIBLE_DEVICES, --resources gpu=...); expected at most as many, or a run on a cluster "
+        "(--profile slurm)"
     ]
 
 

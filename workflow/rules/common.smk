@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from mtpd import files, gpus
+from mtpd import files
 from mtpd.experiment import chains, rows, sources, specs
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
@@ -23,23 +23,17 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else shlex.q
 SCRIPTS = shlex.quote(str(PROJECT / "workflow" / "scripts"))
 
 
-# No more jobs run at once than this machine has GPUs for; a cluster counts its own.
-on_this_machine = workflow.is_main_process and workflow.resource_settings.nodes is None
-if compute.gpus and on_this_machine and "gpu" not in workflow.resource_settings.resources:
-    workflow.register_resource("gpu", len(gpus.visible()))
-
-
 def script(name, on_gpus=None):
-    """The beginning of a command: this project's library, GPUs, the interpreter (torchrun) and the script.
+    """The beginning of a command: this project's library, GPUs, the interpreter and the script.
 
-    Args: the script's file, and on how many GPUs it computes, if it computes at all.
+    Args: the script's file; on how many GPUs it computes, if it computes at all, with a process for each.
 
     Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
     project or its environment moves.
     """
     count = on_gpus or 0
     path = f"PYTHONPATH={shlex.quote(str(LIBRARY))}${{PYTHONPATH:+:$PYTHONPATH}}"
-    launch = f"-m torch.distributed.run --standalone --nproc-per-node {count} " if count > 1 else ""
+    launch = f"{SCRIPTS}/processes.py {count} " if count > 1 else ""
     asked = "" if on_gpus is None else f" --gpus {count}"
     return lambda wildcards, threads: (
         f"OMP_NUM_THREADS={max(1, threads // max(1, count))} {path} {_devices(count)}"

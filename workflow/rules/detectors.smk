@@ -94,7 +94,7 @@ rule evaluate:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
         gpu=min(compute.gpus, 1),
-        loaders=specs.loaders(compute),  # not in params: results do not depend on it
+        loaders=specs.loaders(compute, min(compute.gpus, 1)),  # not in params: results do not depend on it
     params:
         script=script("evaluate.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(

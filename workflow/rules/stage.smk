@@ -22,7 +22,7 @@ rule train_stage:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
         gpu=compute.gpus,
-        loaders=specs.loaders(compute),  # not in params: results do not depend on it
+        loaders=specs.loaders(compute, compute.gpus),  # not in params: results do not depend on it
     params:
         script=script("stage.py", compute.gpus),
         spec=stage_spec,

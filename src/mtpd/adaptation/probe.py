@@ -43,5 +43,5 @@ def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict):
     """The training split as a data set, prepared as for validation (no flips)."""
     config = configs.load_config(spec["config"], spec["overrides"], classes)
     swapped = {**dataset, "val": dataset["train"]}
-    pipelines.add_data(config, swapped, classes, batch_size=1, workers=0)
+    pipelines.add_validation(config, swapped, classes, workers=0)
     return DATASETS.build(config.val_dataloader.dataset)

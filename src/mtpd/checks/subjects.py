@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 from mtpd import files
 
+PACKAGES = ("mtpd", "torch", "onedl-mmcv", "onedl-mmdetection")  # whose versions decide, too
 Subject = tuple[str, ...]  # its kind and the names that it concerns
 
 
@@ -32,8 +35,15 @@ def keys(spec: dict) -> dict[Subject, str]:
     for kind, pairs in (("pair", spec["pairs"]), ("inheriting", spec["inherits"])):
         depends |= {(kind, *pair): [*(detectors[name] for name in pair), classes] for pair in pairs}
     if spec["gpus"]:
-        depends[("operators",)] = None
-    return {subject: files.fingerprint([subject, settings]) for subject, settings in depends.items()}
+        depends[("operators",)] = _changed(_operators())
+    versions = {name: version(name) for name in PACKAGES}
+    return {subject: files.fingerprint([subject, found, versions]) for subject, found in depends.items()}
+
+
+def _operators() -> list[Path]:
+    """mmcv's compiled operators."""
+    folder = Path(importlib.util.find_spec("mmcv").origin).parent
+    return sorted(folder.glob("_ext*"))
 
 
 def _changed(paths) -> list:

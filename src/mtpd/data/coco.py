@@ -52,8 +52,13 @@ def _parsed_categories(annotations: str | Path) -> list[dict]:
     return [{"id": category["id"], "name": category["name"]} for category in categories]
 
 
-@lru_cache(maxsize=2)  # both splits; COCO's training split takes half a minute and gigabytes
 def _parsed(annotations: str):
+    status = os.stat(annotations)
+    return _parse(annotations, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)  # both splits; COCO's training split takes half a minute and gigabytes
+def _parse(annotations: str, *version: int):
     return files.read_json(annotations)
 
 

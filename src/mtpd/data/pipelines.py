@@ -8,61 +8,77 @@ from mmengine.config import Config, ConfigDict
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
-def add_data(
-    config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int
-) -> Config:
-    """Pipelines and loaders of a COCO-format data set, the same for every detector of an experiment.
+
+def add_validation(config: Config, dataset: dict, classes: tuple[str, ...], workers: int) -> None:
+    """Add the pipeline and loaders of the validation split, the same for every detector of an experiment.
 
     Args:
-        dataset: as made by ``mtpd.experiment.specs.dataset``; with ``scales``, each training image is resized
-            to one of these, drawn at random.
-        batch_size: images of a training batch of one process.
+        config: of a detector; changed in place.
+        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        classes: names of the classes.
+        workers: data loaders.
     """
-    masks = "mask_head" in config.model.get("roi_head", {})
-    scale = tuple(dataset["scale"])
-    load = [ConfigDict(type="LoadImageFromFile")]
-    resize = [ConfigDict(type="Resize", scale=scale, keep_ratio=True)]
-    labels = [ConfigDict(type="LoadAnnotations", with_bbox=True, with_mask=masks)]
-    keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
-    sizes = resize
-    if dataset.get("scales"):
-        sizes = [ConfigDict(type="RandomChoiceResize", scales=dataset["scales"], keep_ratio=True)]
-    train = [*load, *labels, *sizes, ConfigDict(type="RandomFlip", prob=dataset["flip"])]
-    train.append(ConfigDict(type="PackDetInputs"))
-    test = [*load, *resize, ConfigDict(type="PackDetInputs", meta_keys=keys)]
+    pipeline = [*_resized(dataset), ConfigDict(type="PackDetInputs", meta_keys=META)]
+    # One image a batch: padding to the shape of others changes features near the border, up to 40% of the
+    # largest value, and even where shapes are equal, other kernels change the last digits.
+    loader = _loader(dataset["val"], classes, pipeline, batch_size=1, workers=workers)
+    loader.dataset.test_mode = True
+    config.merge_from_dict({"val_dataloader": loader, "test_dataloader": loader, "test_pipeline": pipeline})
 
-    def loader(split, pipeline, shuffle, size):
-        return ConfigDict(
-            batch_size=size,
-            num_workers=workers,
-            persistent_workers=False,
-            sampler=ConfigDict(type="DefaultSampler", shuffle=shuffle),
-            dataset=ConfigDict(
-                type="CocoDataset",
-                metainfo=ConfigDict(classes=classes),
-                ann_file=os.path.abspath(dataset[split]["annotations"]),
-                data_prefix=ConfigDict(img=os.path.abspath(dataset[split]["images"])),
-                filter_cfg=ConfigDict(  # for training only
-                    filter_empty_gt=dataset["skip_empty_images"], min_size=dataset["min_image_side"]
-                ),
-                test_mode=not shuffle,
-                pipeline=pipeline,
-                backend_args=None,
-            ),
-        )
 
-    # One image a batch in validation: padding to the shape of others changes features near the border, up to
-    # 40% of the largest value, and even where shapes are equal, other kernels change the last digits.
-    config.merge_from_dict(
-        {
-            "train_dataloader": loader("train", train, True, batch_size),
-            "val_dataloader": loader("val", test, False, 1),
-            "test_dataloader": loader("val", test, False, 1),
-            "test_pipeline": test,
-        }
+def add_training(
+    config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int
+) -> None:
+    """Add the pipeline and loader of the training split.
+
+    Args:
+        config: of a detector; changed in place.
+        dataset: as made by ``mtpd.experiment.specs.trained_dataset``; with ``scales``, each image is resized
+            to one of these, drawn at random.
+        classes: names of the classes.
+        batch_size: images of a batch of one process.
+        workers: data loaders.
+    """
+    labels = ConfigDict(
+        type="LoadAnnotations", with_bbox=True, with_mask="mask_head" in config.model.get("roi_head", {})
     )
-    return config
+    load, resize = _resized(dataset)
+    if dataset.get("scales"):
+        resize = ConfigDict(type="RandomChoiceResize", scales=dataset["scales"], keep_ratio=True)
+    flip = ConfigDict(type="RandomFlip", prob=dataset["flip"])
+    pipeline = [load, labels, resize, flip, ConfigDict(type="PackDetInputs")]
+    loader = _loader(dataset["train"], classes, pipeline, batch_size, workers)
+    loader.dataset.filter_cfg = ConfigDict(
+        filter_empty_gt=dataset["skip_empty_images"], min_size=dataset["min_image_side"]
+    )
+    config.merge_from_dict({"train_dataloader": loader})
+
+
+def _resized(dataset: dict) -> list[ConfigDict]:
+    """Steps that load an image and resize it to the scale of the data set."""
+    resize = ConfigDict(type="Resize", scale=tuple(dataset["scale"]), keep_ratio=True)
+    return [ConfigDict(type="LoadImageFromFile"), resize]
+
+
+def _loader(
+    split: dict, classes: tuple[str, ...], pipeline: list[ConfigDict], batch_size: int, workers: int
+) -> ConfigDict:
+    return ConfigDict(
+        batch_size=batch_size,
+        num_workers=workers,
+        persistent_workers=False,
+        sampler=ConfigDict(type="DefaultSampler", shuffle=False),  # a stage has its own for training
+        dataset=ConfigDict(
+            type="CocoDataset",
+            metainfo=ConfigDict(classes=classes),
+            ann_file=os.path.abspath(split["annotations"]),
+            data_prefix=ConfigDict(img=os.path.abspath(split["images"])),
+            pipeline=pipeline,
+            backend_args=None,
+        ),
+    )
 
 
 def at_scale(dataset: dict, spec: dict) -> dict:

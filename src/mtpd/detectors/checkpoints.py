@@ -67,7 +67,7 @@ def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
         raise
     except Exception as error:
         raise CheckpointError(
-            f"{path}: refused, not a plain checkpoint: {str(error).splitlines()[0]}"
+            f"{path}: refused, not a plain checkpoint: {(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path}: refused, not a plain checkpoint: no dictionary")
@@ -88,16 +88,20 @@ def _require_tensors(path: str | Path, weights) -> None:
 @CheckpointLoader.register_scheme(prefixes="", force=True)
 def _load_local(filename, map_location=None, logger="current"):
     """Replaces mmengine's own reader, which unpickles anything: all reads go through read_checkpoint."""
-    return read_checkpoint(filename, map_location)
+    checkpoint = read_checkpoint(filename, map_location)
+    if isinstance(checkpoint.get("meta"), dict):
+        checkpoint["meta"].pop("config", None)  # mmengine would run it as Python when it resumes
+    return checkpoint
 
 
 def _load_url(*args, **settings) -> dict:
-    """The same for pretrained backbones that a config downloads: the hash in the file name is checked."""
+    """The same for pretrained backbones that a config downloads; a hash in the file name is checked."""
     with torch.serialization.safe_globals(_allow_list()):
         return torch.hub.load_state_dict_from_url(*args, check_hash=True, weights_only=True, **settings)
 
 
 mmengine.runner.checkpoint.load_url = _load_url
+mmengine.runner.checkpoint._safe_torch_load = read_checkpoint  # of files with other schemes
 
 
 def classes_of_checkpoint(path: str | Path) -> tuple[str, ...] | None:

@@ -30,7 +30,7 @@ def evaluate(
     """
     classes = coco.classes_of(dataset["train"]["annotations"])
     config = configs.load_config(detector["config"], detector["overrides"], classes)
-    pipelines.add_data(config, pipelines.at_scale(dataset, detector), classes, batch_size=1, workers=workers)
+    pipelines.add_validation(config, pipelines.at_scale(dataset, detector), classes, workers)
     model = checkpoints.load(detector, weights, classes)
     evaluator = dataset.get("evaluator", DEFAULT)
     metric = CocoPredictions(dataset["val"]["annotations"], model.dataset_meta["classes"], evaluator)

@@ -140,13 +140,17 @@ def _precision_problems(experiment: Experiment) -> Iterator[str]:
 
 
 def _batch_problems(experiment: Experiment) -> Iterator[str]:
-    """Steps that cannot be divided evenly into micro-batches, and those among the GPUs."""
+    """Steps that cannot be divided evenly among the GPUs, and their shares not into micro-batches."""
     gpus = max(1, experiment.compute.gpus)
     for key, recipe in experiment.recipes.items():
-        part = recipe.micro_batch_size or recipe.batch_size
-        if recipe.batch_size % (part * gpus):
+        share, rest = divmod(recipe.batch_size, gpus)
+        micro_batch = recipe.micro_batch_size or recipe.batch_size
+        where = f"recipes.{key}"
+        if rest:
+            yield f"{where}.batch_size: found {recipe.batch_size}; expected a multiple of compute.gpus, {gpus}"
+        elif share % micro_batch:
+            found = recipe.micro_batch_size or "none, so all of batch_size"
             yield (
-                f"recipes.{key}: batch_size: {recipe.batch_size} cannot be divided into micro-batches of "
-                f"{part} on {gpus} processes (compute.gpus); expected micro_batch_size times processes, "
-                f"{part * gpus}, to divide it"
+                f"{where}.micro_batch_size: found {found}; expected a number that divides {share}, the images of "
+                f"a step on each of {gpus} processes (compute.gpus)"
             )

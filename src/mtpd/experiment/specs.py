@@ -27,9 +27,8 @@ def annotations(experiment: Experiment, layout: Layout) -> dict[str, str]:
 
 
 def dataset(experiment: Experiment, layout: Layout) -> dict:
-    """A data set as ``mtpd.data.pipelines`` takes it."""
-    keys = {"name", "scale", "flip", "skip_empty_images", "min_image_side"}
-    spec = experiment.dataset.model_dump(include=keys)
+    """A data set for jobs that look at its images."""
+    spec = experiment.dataset.model_dump(include={"name", "scale"})
     return {**spec, **{name: split(experiment, layout, name) for name in SPLITS}}
 
 
@@ -37,6 +36,12 @@ def scored_dataset(experiment: Experiment, layout: Layout) -> dict:
     """The same for a job that scores; the default evaluator is not named, so older results stay valid."""
     evaluator = experiment.dataset.model_dump(include={"evaluator"}, exclude_defaults=True)
     return {**dataset(experiment, layout), **evaluator}
+
+
+def trained_dataset(experiment: Experiment, layout: Layout) -> dict:
+    """The same for a job that trains."""
+    training = experiment.dataset.model_dump(include={"flip", "skip_empty_images", "min_image_side"})
+    return {**scored_dataset(experiment, layout), **training}
 
 
 def detector(experiment: Experiment, name: str) -> dict:
@@ -58,7 +63,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
     build = tapped_detector if last.teachers else detector
     source = inherited_detector(experiment, recipe, chain)
     return {
-        "dataset": scored_dataset(experiment, layout),
+        "dataset": trained_dataset(experiment, layout),
         "student": build(experiment, student),
         "teachers": [tapped_detector(experiment, name) for name in last.teachers],
         "inherits": detector(experiment, source) if source else None,
@@ -128,7 +133,7 @@ def _training(experiment: Experiment, name: str) -> str:
     recipe = experiment.recipes[found.train.recipe]
     optimizer = ", ".join(f"{key} {value}" for key, value in recipe.optimizer.items())
     return (
-        f"{found.train.epochs} epochs, {recipe.batch_size} images a batch, {optimizer}, "
+        f"{found.train.epochs} epochs, {recipe.batch_size} images a step, {optimizer}, "
         f"{recipe.schedule.kind} schedule, seed {found.train.seed}"
     )
 
@@ -145,7 +150,7 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
     settings |= {"generated": bool(generate), "val_images": generate.val if generate else None}
     students = {student for arm in experiment.arms for student in rows.students(experiment, arm)}
     return {
-        "dataset": {**dataset(experiment, layout), **settings},
+        "dataset": {**trained_dataset(experiment, layout), **settings},
         "detectors": {
             name: {
                 **tapped_detector(experiment, name),
@@ -197,8 +202,8 @@ def stages_to_come(experiment: Experiment, layout: Layout) -> dict[str, int]:
     return {student: max(0, count - layout.finished_stages(student)) for student, count in left.items()}
 
 
-def loaders(compute: Compute) -> int:
-    """Data loaders of each process: as the experiment says, or the cores that its GPU leaves."""
+def loaders(compute: Compute, gpus: int) -> int:
+    """Data loaders of each process of a job on so many GPUs: as the experiment says, or the free cores."""
     if compute.workers is not None:
         return compute.workers
-    return max(0, compute.threads // compute.gpus - 1) if compute.gpus else 0
+    return max(0, compute.threads // gpus - 1) if gpus else 0

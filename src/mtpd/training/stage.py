@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -32,8 +35,10 @@ from mtpd.training.randomness import seed_everything
 from mtpd.training.steps import StepLoop, reproducible
 from mtpd.training.stopping import Stop
 
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
+WAIT_SECONDS = 3 * 3600  # for each other: one process scores while the others wait
 # The code that can change what a stage trains.
-PACKAGES = ("data", "detectors", "distill", "evaluation", "training")
+PACKAGES = ("data", "detectors", "distill", "training")
 CODE = [Path(mtpd.__file__).parent / package for package in PACKAGES]
 
 
@@ -43,7 +48,7 @@ class Stage:
 
     ``student``, ``teachers`` and ``inherits`` (the detector whose neck and heads the student takes, if any)
     are specs of detectors (``config``, ``overrides``, ``image_scale``; with a teacher also ``taps``).
-    ``dataset`` is as for ``pipelines.add_data``, with a ``name``; ``recipe`` is as in the experiment file.
+    ``dataset`` is as for ``pipelines.add_training``; ``recipe`` is as in the experiment file.
     ``parent`` is the checkpoint that the student starts from, if not from its config's own weights.
     """
 
@@ -110,10 +115,12 @@ def _join_processes() -> None:
     """Under torchrun, before anything asks for the rank. mmengine's own function would need GPUs."""
     if not torch.distributed.is_torchelastic_launched() or is_distributed():
         return
+    # A worker of a killed launcher would go on, on GPUs that another job may take.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if torch.cuda.is_available():
-        init_dist("pytorch")
+        init_dist("pytorch", timeout=WAIT_SECONDS)
     else:
-        torch.distributed.init_process_group("gloo")
+        torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=WAIT_SECONDS))
 
 
 def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
@@ -126,10 +133,12 @@ def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
     broadcast_object_list(found)
     newest = found[0]
     dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
-    pipelines.add_data(config, dataset, classes, stage.images_of_process(), stage.workers)
+    pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
+    pipelines.add_validation(config, dataset, classes, stage.workers)
     model, inherited = _model(stage, config, classes, resuming=newest is not None)
     evaluator = stage.dataset.get("evaluator", DEFAULT)
     metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes, evaluator)
+    metric.collect_dir = str(folder / "collected")  # by default mmengine writes into the working folder
     history = History(say, stage.epochs, stage.recipe["validate_every"])
     hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
     runner = _runner(stage, model, config, folder, newest, metric, hooks)

@@ -15,6 +15,7 @@ from itertools import chain, cycle, islice
 import numpy as np
 import torch
 from mmdet.registry import DATA_SAMPLERS
+from mmdet.utils import dist_utils
 from mmengine.dist import all_reduce, get_dist_info
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
@@ -97,6 +98,19 @@ def reproducible(loader: dict, seed: int, batch_size: int, micro_batch: int) -> 
     loader["sampler"] = {"type": "StepSampler", "batch_size": batch_size, "micro_batch": micro_batch}
     loader["dataset"]["pipeline"] = [{"type": "SeedImage", "seed": seed}, *loader["dataset"]["pipeline"]]
     return loader
+
+
+class _NotDistributed:
+    """Takes the place of ``torch.distributed`` where mmdet's heads look for other processes."""
+
+    @staticmethod
+    def is_available() -> bool:
+        return False
+
+
+# Some heads (GFL, ATSS, FCOS, DETR) divide their losses by a mean over all processes. Here a micro-batch has
+# its own, so that the number of processes changes no result.
+dist_utils.dist = _NotDistributed
 
 
 @LOOPS.register_module()
