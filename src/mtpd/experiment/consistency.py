@@ -145,12 +145,12 @@ def _batch_problems(experiment: Experiment) -> Iterator[str]:
     for key, recipe in experiment.recipes.items():
         share, rest = divmod(recipe.batch_size, gpus)
         micro_batch = recipe.micro_batch_size or recipe.batch_size
-        where = f"recipes.{key}"
         if rest:
-            yield f"{where}.batch_size: found {recipe.batch_size}; expected a multiple of compute.gpus, {gpus}"
+            found = f"found {recipe.batch_size}; expected a multiple of compute.gpus, {gpus}"
+            yield f"recipes.{key}.batch_size: {found}"
         elif share % micro_batch:
             found = recipe.micro_batch_size or "none, so all of batch_size"
             yield (
-                f"{where}.micro_batch_size: found {found}; expected a number that divides {share}, the images of "
-                f"a step on each of {gpus} processes (compute.gpus)"
+                f"recipes.{key}.micro_batch_size: found {found}; expected a number that divides {share}, the "
+                f"images of a step on each of {gpus} processes (compute.gpus)"
             )
