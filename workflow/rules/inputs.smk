@@ -17,9 +17,19 @@ def config_files(names):
 # Detectors
 
 
+# The names that configs give to pretrained weights, by the path where the workflow keeps them.
+backbone_names = {path: name for found in backbones.by_user(experiment).values() for name, path in found.items()}
+
+
 def by_source(source):
     """A wildcard's pattern: the detectors whose weights have this source."""
     return one_of(name for name, detector in experiment.detectors.items() if getattr(detector, source))
+
+
+def downloads():
+    """All files that come from the network: weights of detectors, and what students start from."""
+    urls = [layout.detector(name, "weights.pth") for name, d in experiment.detectors.items() if d.url]
+    return [*urls, *backbone_names]
 
 
 def trained(name, file):
@@ -75,6 +85,12 @@ def stage_parent(wildcards):
         own = experiment.recipes[wildcards.recipe].start == "student"
         return [layout.detector(wildcards.student, "weights.pth")] * own
     return f"{layout.stage(wildcards.student, wildcards.recipe, parent, wildcards.seed)}/student.pth"
+
+
+def stage_backbones(wildcards):
+    """The pretrained weights that the stage starts from, if any; a younger copy of them changes nothing."""
+    paths = backbones.of_stage(experiment, wildcards.student, wildcards.recipe, wildcards.chain).values()
+    return [ancient(path) for path in paths]
 
 
 def stage_spec(wildcards):
