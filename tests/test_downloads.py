@@ -191,6 +191,8 @@ def test_a_run_names_every_file_that_it_cannot_fetch_and_where_to_put_it(site, t
     code, said = snakemake(tmp_path, "--keep-going", "--", "fetched", config=config)
     assert code != 0
     for line in (
+        f"To be fetched, if a job needs it: {teacher}, for detectors.swin",
+        f"To be fetched, if a job needs it: {backbone}, for detectors.student",
         "detectors.swin: swin-01234567.pth could not be downloaded",
         f"pretrained weights {backbone}: resnet-01234567.pth could not be downloaded",
         f"{backbone}: HTTP 404",

@@ -12,6 +12,7 @@ from mtpd.checks import disk, subjects
 
 def check_first():
     """Stop before any job if a check fails; what has passed and not changed is not checked again."""
+    say_what_is_to_fetch()
     if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
         logger.warning("Data and detectors are not checked before the first job: no torch here.")
         return
@@ -24,6 +25,13 @@ def check_first():
     wrong += disk.problems(spec, passed, stages_to_come())
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
+
+
+def say_what_is_to_fetch():
+    """Which files may have to come from the network: where there is none, all that have to be brought."""
+    for path, detector, address in downloads():
+        if not Path(path).exists():
+            logger.info(f"To be fetched, if a job needs it: {address}, for detectors.{detector}, as {path}")
 
 
 def gpu_problems():

@@ -18,7 +18,8 @@ def config_files(names):
 
 
 # The names that configs give to pretrained weights, by the path where the workflow keeps them.
-backbone_names = {path: name for found in backbones.by_user(experiment).values() for name, path in found.items()}
+backbones_of = backbones.by_user(experiment)
+backbone_names = {path: name for found in backbones_of.values() for name, path in found.items()}
 
 
 def by_source(source):
@@ -27,9 +28,10 @@ def by_source(source):
 
 
 def downloads():
-    """All files that come from the network: weights of detectors, and what students start from."""
-    urls = [layout.detector(name, "weights.pth") for name, d in experiment.detectors.items() if d.url]
-    return [*urls, *backbone_names]
+    """All files that come from the network: the path, the detector that needs it, and its address."""
+    urls = {name: detector.url for name, detector in experiment.detectors.items() if detector.url}
+    found = [(layout.detector(name, "weights.pth"), name, url) for name, url in urls.items()]
+    return found + [(path, user, name) for user, own in backbones_of.items() for name, path in own.items()]
 
 
 def trained(name, file):
