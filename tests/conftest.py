@@ -14,6 +14,12 @@ os.environ["PATH"] = f"{PROJECT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Downloads of tests are not kept in the user's cache."""
+    os.environ["MTPD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 RECIPE = {
     "loss": {"name": "pkd", "options": {"weight": 4.0}},
     "inherit": "first",

@@ -19,6 +19,7 @@ OTHER_FILE = str(PROJECT / "LICENSE")
 def full(dataset, teacher):
     """A stage in which every field is set."""
     source = {"inherits": spec("swin_w32"), "inherited_weights": teacher}
+    source["backbones"] = {"torchvision://resnet18": teacher}
     stage = progressive_stage(dataset, teacher, parent=teacher, **source)
     for field in dataclasses.fields(stage):
         assert getattr(stage, field.name) is not None, field.name
@@ -45,7 +46,7 @@ def other(path, value):
         return {"model.test_cfg.max_per_img": 7}
     if path[-1] == "taps":
         return ["neck.fpn_convs.0.conv"]
-    if path[-1] == "annotations" or "weights" in str(path[0]) or path[0] == "parent":
+    if path[-1] == "annotations" or "weights" in str(path[0]) or path[0] in ("parent", "backbones"):
         return OTHER_FILE
     return value + 1 if isinstance(value, (int, float)) else f"{value}-other"
 

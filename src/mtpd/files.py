@@ -6,6 +6,8 @@ import ast
 import hashlib
 import json
 import os
+import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,21 @@ def require_hash(path: str | Path, expected: str) -> None:
     found = sha256(path)
     if not found.startswith(expected):
         raise ValueError(f"{path}: found SHA-256 {found[:16]}..., expected {expected}: not the expected file")
+
+
+def copy_checked(source: Path, target: Path, expected: str) -> bool:
+    """Copy a file, atomically, if the SHA-256 of the copy begins with these hex digits; whether it does."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Machines that share a folder can have processes of the same number: so a random name.
+    copy = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        shutil.copyfile(source, copy)
+        right = sha256(copy).startswith(expected)
+        if right:
+            copy.replace(target)
+        return right
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def fingerprint(content: Any) -> str:

@@ -13,9 +13,17 @@ from mtpd.checks import disk, subjects
 
 def check_first():
     """Stop before any job if a check fails; what has passed and not changed is not checked again."""
+    say_what_is_to_fetch()
     wrong = gpu_problems() or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
+
+
+def say_what_is_to_fetch():
+    """Which files may have to come from the network: where there is none, all that have to be brought."""
+    for path, detector, address in downloads():
+        if not Path(path).exists():
+            logger.info(f"To be fetched, if a job needs it: {address}, for detectors.{detector}, as {path}")
 
 
 def problems_of_subjects():

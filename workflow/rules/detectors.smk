@@ -58,6 +58,7 @@ rule download:
         f"{folders.DETECTOR}/download.benchmark.tsv"
     wildcard_constraints:
         detector=by_source("url"),
+    priority: 1  # what cannot be fetched shall be known early
     localrule: True
     conda:
         "../../envs/mtpd.yaml"
@@ -70,7 +71,29 @@ rule download:
         sha256=lambda w: experiment.detectors[w.detector].sha256,
     shell:
         "{params.script} --url {params.url:q} --sha256 {params.sha256}"
-        " --out {output.weights:q} > {log:q} 2>&1"
+        " --out {output.weights:q} > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
+
+
+rule fetch_backbone:
+    output:
+        weights=folders.BACKBONE,
+    log:
+        f"{folders.logs(folders.BACKBONE)}.log",
+    wildcard_constraints:
+        backbone=one_of(Path(path).name for path in backbone_names),
+    priority: 1
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        script=script("fetch_backbone.py"),
+        name=lambda w: backbone_names[folders.BACKBONE.format(**w)],
+    shell:
+        "{params.script} --name {params.name:q} --out {output.weights:q}"
+        " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
 
 
 rule evaluate:

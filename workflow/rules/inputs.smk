@@ -17,9 +17,21 @@ def config_files(names):
 # Detectors
 
 
+# The names that configs give to pretrained weights, by the path where the workflow keeps them.
+backbones_of = backbones.by_user(experiment)
+backbone_names = {path: name for found in backbones_of.values() for name, path in found.items()}
+
+
 def by_source(source):
     """A wildcard's pattern: the detectors whose weights have this source."""
     return one_of(name for name, detector in experiment.detectors.items() if getattr(detector, source))
+
+
+def downloads():
+    """All files that come from the network: the path, the detector that needs it, and its address."""
+    urls = {name: detector.url for name, detector in experiment.detectors.items() if detector.url}
+    found = [(layout.detector(name, "weights.pth"), name, url) for name, url in urls.items()]
+    return found + [(path, user, name) for user, own in backbones_of.items() for name, path in own.items()]
 
 
 def trained(name, file):
@@ -75,6 +87,12 @@ def stage_parent(wildcards):
         own = experiment.recipes[wildcards.recipe].start == "student"
         return [layout.detector(wildcards.student, "weights.pth")] * own
     return f"{layout.stage(wildcards.student, wildcards.recipe, parent, wildcards.seed)}/student.pth"
+
+
+def stage_backbones(wildcards):
+    """The pretrained weights that the stage starts from, if any; a younger copy of them changes nothing."""
+    paths = backbones.of_stage(experiment, wildcards.student, wildcards.recipe, wildcards.chain).values()
+    return [ancient(path) for path in paths]
 
 
 def stage_spec(wildcards):

@@ -5,6 +5,7 @@ rule train_stage:
         teachers=stage_teachers,
         inherited=stage_inherited,
         parent=stage_parent,
+        backbones=stage_backbones,
     output:
         student=f"{folders.STAGE}/student.pth",
         metrics=f"{folders.STAGE}/metrics.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import mmdet
@@ -19,7 +20,7 @@ def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Confi
     if source.startswith(MMDET):
         source = str(Path(mmdet.__file__).parent / ".mim/configs" / source.removeprefix(MMDET))
     config = Config.fromfile(source)
-    config.merge_from_dict(overrides)
+    config.merge_from_dict(copy.deepcopy(overrides))  # mmengine takes _delete_ out of them
     _set_classes(config.model, len(classes))
     return Config({"default_scope": "mmdet", "model": config.model})
 
@@ -62,6 +63,23 @@ def without_pretraining(config: Config) -> Config:
     config = Config(config.to_dict())
     _drop_pretrained(config.model)
     return config
+
+
+def with_local_backbones(config: Config, paths: dict[str, str]) -> Config:
+    """The same detector, whose pretrained weights of these names are read from these paths."""
+    config = Config(config.to_dict())
+    _replace_pretrained(config.model, paths)
+    return config
+
+
+def _replace_pretrained(node, paths: dict[str, str]) -> None:
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, (dict, list, tuple)):
+            _replace_pretrained(child, paths)
+    if isinstance(node, dict):
+        for key in {"pretrained", "checkpoint"} & set(node):
+            if isinstance(node[key], str):
+                node[key] = paths.get(node[key], node[key])
 
 
 def _drop_pretrained(node) -> None:

@@ -17,6 +17,8 @@ TABLES = f"{EXPERIMENT}/tables"
 PLOTS = f"{EXPERIMENT}/plots"
 PUBLISHED = f"{EXPERIMENT}/published"
 CHECKS = "work/checks"
+BACKBONE = "results/backbones/{backbone}"
+DOWNLOADS = "work/downloads"
 
 Pools = list[tuple[str, str]]  # each (student, pool)
 

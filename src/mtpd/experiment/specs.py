@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from mtpd.experiment import chains, rows
+from mtpd.experiment import backbones, chains, rows
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.recipe_schema import INHERIT
 from mtpd.experiment.schema import Compute, Experiment, Policy
@@ -62,6 +62,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
         settings["loss"] = None
     build = tapped_detector if last.teachers else detector
     source = inherited_detector(experiment, recipe, chain)
+    started = backbones.of_stage(experiment, student, recipe, chain)
     return {
         "dataset": trained_dataset(experiment, layout),
         "student": build(experiment, student),
@@ -70,6 +71,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
         "recipe": settings,
         "epochs": last.epochs,
         "seed": seed,
+        **({"backbones": started} if started else {}),
     }
 
 

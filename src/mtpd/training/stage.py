@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Stage:
     are specs of detectors (``config``, ``overrides``, ``image_scale``; with a teacher also ``taps``).
     ``dataset`` is as for ``pipelines.add_training``; ``recipe`` is as in the experiment file.
     ``parent`` is the checkpoint that the student starts from, if not from its config's own weights.
+    ``backbones`` are files of pretrained weights, by the names that the student's config gives them.
     """
 
     dataset: dict
@@ -62,6 +63,7 @@ class Stage:
     teacher_weights: tuple[str, ...] = ()
     inherited_weights: str | None = None
     parent: str | None = None
+    backbones: dict[str, str] = field(default_factory=dict)
     workers: int = 0  # cannot change the result
 
     def micro_batch(self) -> int:
@@ -85,6 +87,7 @@ class Stage:
                 "files": [files.sha256(path) for path in (*annotations, *self.teacher_weights)],
                 "inherited": self.inherited_weights and files.sha256(self.inherited_weights),
                 "parent": self.parent and files.sha256(self.parent),
+                "backbones": {name: files.sha256(path) for name, path in self.backbones.items()},
                 "code": [mtpd.__version__, files.code_hash(CODE)],
             }
         )
@@ -207,7 +210,7 @@ def _write_results(stage: Stage, model, config, classes, metric, history, out: P
 def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool) -> tuple[BaseModel, dict]:
     """The student with the weights it starts from, alone or in a distiller; and what it inherited."""
     seed_everything(stage.seed)
-    student = configs.build(config)
+    student = configs.build(configs.with_local_backbones(config, stage.backbones))
     if stage.parent:
         checkpoints.load_weights(student, stage.parent)
     elif not resuming:

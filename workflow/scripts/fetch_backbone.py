@@ -1,0 +1,19 @@
+"""Fetch a file of pretrained weights that mmdet configs name. The same call resumes."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mtpd import fetch
+from mtpd.detectors.checkpoints import backbone
+from mtpd.experiment.layout import DOWNLOADS
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--name", required=True, help="an address, or a name like torchvision://resnet50")
+parser.add_argument("--out", type=Path, required=True)
+args = parser.parse_args()
+
+try:
+    fetch.fetch(backbone(args.name), args.out, Path(DOWNLOADS))
+except fetch.FetchError as error:
+    sys.exit(str(error))
