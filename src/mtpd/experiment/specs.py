@@ -1,6 +1,6 @@
 """What a job is told: plain dictionaries, which Snakemake compares to decide what to run again.
 
-So everything that can change a job's result stands in its spec, and nothing else does.
+Everything that can change a job's result stands in its spec. What cannot is left out, so it reruns nothing.
 """
 
 from __future__ import annotations

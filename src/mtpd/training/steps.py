@@ -3,7 +3,8 @@
 A step sees ``batch_size`` images, in micro-batches. A micro-batch is one forward and backward pass, whose
 losses are normalised by themselves, as those of one GPU's images are in mmdet; the step uses the mean of the
 gradients. The processes share the micro-batches of a step, so how many there are changes no result. (An
-exception are the running statistics of batch normalisation: see docs/architecture.md.)
+exception are the running statistics of batch normalisation, of which each process has its own until the end
+of the epoch: a student with trained batch normalisation is validated with their mean.)
 """
 
 from __future__ import annotations

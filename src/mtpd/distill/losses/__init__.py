@@ -1,7 +1,7 @@
 """Distillation losses. Each takes lists of features by level, and boxes; none depends on a detector.
 
-A new loss is one file here, named like the loss, and one line in ``mtpd.experiment.schema.LOSS_OPTIONS``. Its
-``defaults(student, teacher)`` gives the authors' values for these kinds of detectors where they differ from
+A new loss is one file here, named like the loss, and one line in ``LOSS_OPTIONS`` of
+``mtpd.experiment.recipe_schema``. Its ``defaults(student, teacher)`` gives the authors' values for these kinds of detectors where they differ from
 the signature; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
 """
 
