@@ -1,8 +1,9 @@
 """Distillation losses. Each takes lists of features by level, and boxes; none depends on a detector.
 
 A new loss is one file here, named like the loss, and one line in ``LOSS_OPTIONS`` of
-``mtpd.experiment.recipe_schema``. Its ``defaults(student, teacher)`` gives the authors' values for these kinds of detectors where they differ from
-the signature; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
+``mtpd.experiment.recipe_schema``. Its ``defaults(student, teacher)`` gives the authors' values for kinds of
+detectors where they differ from the signature; a kind is ``two-stage``, ``anchor`` (RetinaNet, GFL, ATSS),
+``point`` (RepPoints) or ``fcos``.
 """
 
 from importlib import import_module
