@@ -13,7 +13,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study paper test test-slow test-faults lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ zoo: $(READY) ## train the teachers of the demo and the studies again (config/zo
 study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: see docs/evidence.md)
 	snakemake --cores $(CORES) --configfile config/studies/$(STUDY).yaml
 	@echo "tables and plots: results/study-$(STUDY)"
+
+paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)
+	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \
+		--rows $(wildcard results/*/rows.json) --csv results/paper/paper.csv --md results/paper/paper.md
+	@echo "table: results/paper/paper.md"
 
 test: $(READY) ## run the default test suite, in two processes
 	pytest -n 2

@@ -38,6 +38,15 @@ def missing_files(experiment: Experiment) -> list[str]:
     ]
 
 
+def unknown_results(experiment: Experiment, known: set[str]) -> list[str]:
+    """Arms that name a result of the paper which is not ``known``, a line each."""
+    return [
+        f"arms.{key}.paper: found {arm.paper!r}, {expected(arm.paper, known)}"
+        for key, arm in experiment.arms.items()
+        if arm.paper and arm.paper not in known
+    ]
+
+
 def _references(experiment: Experiment) -> Iterator[tuple[str, str, object]]:
     """Every name that refers to another key: its own key, the name, the names that exist."""
     detectors, recipes = experiment.detectors, experiment.recipes
