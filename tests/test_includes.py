@@ -77,7 +77,7 @@ def zoo(tmp_path):
     own = tiny()
     spare = {"config": "config/detectors/r18_w4.py", "train": {"recipe": "spare", "epochs": 1}}
     detectors = {**own["detectors"], "spare": spare, "other": spare}
-    recipes = {**own["recipes"], "spare": own["recipes"]["alone"]}
+    recipes = {**own["recipes"], "spare": {**own["recipes"]["alone"]}}
     write(tmp_path, zoo={"detectors": detectors, "recipes": recipes, "pools": {"spare": ["spare", "other"]}})
     return tmp_path
 

@@ -11,6 +11,7 @@ from conftest import PROJECT
 from snakes import planned
 
 from mtpd.experiment import chains, rows
+from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.includes import with_includes
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.orders import backward_greedy_selection, orders_by_policy
@@ -160,6 +161,13 @@ def test_sequences_are_those_that_bgs_makes_of_costs_that_grow_with_the_distance
         ap = {detector: AP[detector] for detector in (student, *teachers)}
         costs = {(a, b): abs(ap[a] - ap[b]) / 10 for a in ap for b in ap}
         assert backward_greedy_selection(student, ap, costs, 3)[0] == teachers, key
+
+
+def test_an_arm_of_several_students_reproduces_no_result():
+    path = FOLDER / "retinanet_convolutional.yaml"
+    content = with_includes(yaml.safe_load(path.read_text()), str(path), [FOLDER])
+    with pytest.raises(ConfigError, match=r"arms\.baseline\.paper: a result has one student"):
+        load_experiment({**content, "students": ["retinanet_r50", "reppoints_r50"]})
 
 
 def test_every_order_of_three_teachers_is_trained_with_shared_beginnings():

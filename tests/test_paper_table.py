@@ -1,12 +1,14 @@
 """The paper's results beside ours, against numbers worked out by hand."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 from conftest import PROJECT
+from snakes import changed, snakemake
 
 from mtpd.report import paper
 
@@ -82,6 +84,17 @@ def test_a_rehearsal_is_a_row_beside_the_full_run(folder):
     assert found[found["id"] == "alone"]["full scale"].tolist() == ["yes", "no"]
 
 
+def test_the_student_may_have_another_name_here(folder):
+    assert table([run(folder, "alone", "none@12", 0, "mine", bbox=31.0)])["AP"].dropna().tolist() == [31.0]
+
+
+def test_runs_on_different_data_are_not_averaged(folder):
+    rows = [
+        run(folder, "alone", "none@12", 0, dataset=name, bbox=ap) for name, ap in (("x", 1.0), ("y", 3.0))
+    ]
+    assert table(rows)["AP"].dropna().tolist() == [1.0, 3.0]
+
+
 def test_a_stage_of_two_experiments_counts_once(folder):
     found = table([run(folder, "alone", "none@12", 0, bbox=31.0) for _ in range(2)])
     assert found["seeds"].dropna().tolist() == [1]
@@ -120,3 +133,21 @@ def test_the_script_gathers_experiments(folder):
     subprocess.run([*command, "--tex", "out/p.tex", "--ids", "alone"], check=True, capture_output=True)
     assert pd.read_csv("out/p.csv")["id"].tolist() == ["alone"]
     assert "alone" in (folder / "out/p.tex").read_text()
+
+
+def test_an_experiment_writes_its_own_table(finished, tmp_path):
+    """By real Snakemake; the tiny experiment is not at full scale."""
+    place = shutil.copytree(finished, tmp_path / "tiny", symlinks=True)
+    result = "retinanet_r50-mgd-convolutional"
+    config = changed(place, "paper", lambda e: e["arms"]["progressive"].update(paper=result))
+    target = "results/tiny/tables/paper.csv"
+    options = ("--rerun-triggers", "mtime", "--forcerun", "list_rows", "--", target)
+    code, said = snakemake(place, *options, config=config)
+    assert code == 0, said
+    (row,) = pd.read_csv(place / target).to_dict("records")
+    stage = place / "results/few-shapes/students/student/pkd/swin@1+wide@1/seed0"
+    own = json.loads((stage / "metrics.json").read_text())["bbox"]["AP"]
+    assert (row["id"], row["paper's AP"]) == (result, 41.7)
+    assert (row["AP"], row["seeds"], row["full scale"]) == (pytest.approx(own), 1, "no")
+    said = (place / "logs/tiny/tables/paper.log").read_text()
+    assert f"not run at full scale: config/paper/retinanet_convolutional.yaml: {result}" in said

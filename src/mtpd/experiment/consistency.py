@@ -95,6 +95,8 @@ def _arm_problems(experiment: Experiment, key: str) -> Iterator[str]:
             yield f"arms.{key}.policy: found {arm.policy!r} with a pool of {teachers}; {wrong}"
         elif arm.epochs < stages:
             yield f"arms.{key}.epochs: found {arm.epochs}; expected one for each of up to {stages} stages"
+    if arm.paper and len(rows.students(experiment, key)) > 1:
+        yield f"arms.{key}.paper: a result has one student; expected one in 'students' of the arm"
     for control in arm.against:
         if wrong := _control_problem(experiment, key, control):
             yield f"arms.{key}.against: found {control!r}{wrong}"

@@ -11,7 +11,7 @@ from mtpd.experiment import chains
 from mtpd.report import tables
 
 COCO = ("coco2017", 5000)  # name of the data set in config/paper, and images of COCO's val2017
-KEYS = ["id", "student", "kind"]  # of a result; one run may give two, of boxes and of masks
+KEYS = ["id", "kind"]  # of a result; one run may give two, of boxes and of masks
 COLUMNS = ["id", "student", "kind", "loss", "arm", "teachers", "epochs", "paper's AP", "source"]
 OURS = ["chain", "seeds", "AP", tables.HALF_WIDTH, "difference", "full scale"]
 
@@ -32,13 +32,14 @@ def finished(rows: list[dict]) -> pd.DataFrame:
     """
     runs = {(row["paper"], row["stages"][-1]["folder"]): row for row in rows if "paper" in row}
     scored = [row for (_, folder), row in runs.items() if Path(folder, "metrics.json").exists()]
-    lines = [tables.seed_rows([row]).assign(id=row["paper"], coco=_is_coco(row)) for row in scored]
-    return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=[*KEYS, "coco"])
+    lines = [tables.seed_rows([row]).assign(id=row["paper"], **_data(row)) for row in scored]
+    return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=KEYS)
 
 
-def _is_coco(row: dict) -> bool:
+def _data(row: dict) -> dict[str, str | int]:
+    """On what a row was scored."""
     metrics = files.read_json(f"{row['stages'][-1]['folder']}/metrics.json")
-    return (metrics["dataset"], metrics["images"]) == COCO
+    return {"dataset": metrics["dataset"], "images": metrics["images"]}
 
 
 def table(published: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
@@ -52,8 +53,9 @@ def table(published: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
     """
     if seeds.empty:
         return published[COLUMNS].assign(**dict.fromkeys(OURS))
-    groups = seeds.groupby([*KEYS, "coco", "recipe", "chain"], sort=False)["AP"]
-    ours = groups.agg(["mean", "count", tables.half_width]).reset_index()
+    runs = [*KEYS, "dataset", "images", "student", "recipe", "chain"]
+    groups = seeds.astype({"AP": float}).groupby(runs, sort=False)["AP"]
+    ours = groups.agg(["mean", "count", tables.half_width]).reset_index().drop(columns="student")
     ours = ours.rename(columns={"mean": "AP", "count": "seeds", "half_width": tables.HALF_WIDTH})
     found = published.merge(ours, on=KEYS, how="left")
     found["difference"] = found["AP"] - found["paper's AP"]
@@ -66,7 +68,7 @@ def _full_scale(row: dict) -> str | None:
     if pd.isna(row["chain"]):
         return None
     epochs = "+".join(str(stage.epochs) for stage in chains.parse(row["chain"]).stages)
-    return "yes" if row["coco"] and epochs == row["epochs"] else "no"
+    return "yes" if (row["dataset"], row["images"], epochs) == (*COCO, row["epochs"]) else "no"
 
 
 def missing(published: pd.DataFrame, found: pd.DataFrame) -> dict[str, list[str]]:
