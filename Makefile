@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study fetch test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study fetch paper test test-slow test-faults lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: 
 
 fetch: $(READY) ## download all that an experiment needs from the network: make fetch CONFIG=my.yaml
 	snakemake --cores $(CORES) --keep-going --configfile $(CONFIG) -- fetched
+
+paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)
+	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \
+		--rows $(wildcard results/*/rows.json) --csv results/paper/paper.csv --md results/paper/paper.md
+	@echo "table: results/paper/paper.md"
 
 test: $(READY) ## run the default test suite, in two processes
 	pytest -n 2

@@ -9,8 +9,12 @@ from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 
+config_folders = [Path(file).parent for file in reversed(workflow.configfiles)]
+
 try:
-    experiment = load_with_files(config, ", ".join(map(str, workflow.configfiles)) or "config", PROJECT)
+    experiment = load_with_files(
+        config, ", ".join(map(str, workflow.configfiles)) or "config", PROJECT, config_folders
+    )
     sources_of = {name: sources.config_files(d.config) for name, d in experiment.detectors.items()}
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

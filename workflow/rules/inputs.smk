@@ -107,6 +107,7 @@ reported = rows.reported_detectors(experiment)
 reported_metrics = [layout.detector(name, "metrics.json") for name in reported]
 comparisons = rows.comparisons(experiment)
 compared = rows.compared_arms(experiment)
+reproducing = rows.reproducing_arms(experiment)
 
 
 def table_rows(arms=None):

@@ -38,6 +38,15 @@ def missing_files(experiment: Experiment) -> list[str]:
     ]
 
 
+def unknown_results(experiment: Experiment, known: set[str]) -> list[str]:
+    """Arms that name a result of the paper which is not ``known``, a line each."""
+    return [
+        f"arms.{key}.paper: found {arm.paper!r}, {expected(arm.paper, known)}"
+        for key, arm in experiment.arms.items()
+        if arm.paper and arm.paper not in known
+    ]
+
+
 def _references(experiment: Experiment) -> Iterator[tuple[str, str, object]]:
     """Every name that refers to another key: its own key, the name, the names that exist."""
     detectors, recipes = experiment.detectors, experiment.recipes
@@ -86,6 +95,8 @@ def _arm_problems(experiment: Experiment, key: str) -> Iterator[str]:
             yield f"arms.{key}.policy: found {arm.policy!r} with a pool of {teachers}; {wrong}"
         elif arm.epochs < stages:
             yield f"arms.{key}.epochs: found {arm.epochs}; expected one for each of up to {stages} stages"
+    if arm.paper and len(rows.students(experiment, key)) > 1:
+        yield f"arms.{key}.paper: a result has one student; expected one in 'students' of the arm"
     for control in arm.against:
         if wrong := _control_problem(experiment, key, control):
             yield f"arms.{key}.against: found {control!r}{wrong}"

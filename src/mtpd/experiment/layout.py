@@ -60,10 +60,13 @@ class Layout:
         pattern = self.stage(student, "*", "*", "*")
         return len(list(Path().glob(f"{pattern}/student.pth")))
 
-    def tables(self, compared: bool, studied_pools: Pools) -> list[str]:
-        """Args: ``compared``, whether some arms are; ``studied_pools``, of which many orders are trained."""
+    def tables(self, compared: bool, studied_pools: Pools, reproduces: bool) -> list[str]:
+        """Args: ``compared``, whether some arms are; ``studied_pools``, of which many orders are trained;
+        ``reproduces``, whether some arms reproduce results of the paper.
+        """
         folder = TABLES.format(experiment=self.experiment)
-        names = ["main", *["comparison"] * compared, *(f"orders_{s}+{pool}" for s, pool in studied_pools)]
+        names = ["main", *["comparison"] * compared, *["paper"] * reproduces]
+        names += [f"orders_{student}+{pool}" for student, pool in studied_pools]
         correlations = [f"{folder}/correlation_{student}+{pool}.csv" for student, pool in studied_pools]
         return [
             *(f"{folder}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")),

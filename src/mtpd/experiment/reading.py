@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from mtpd.experiment import consistency, sources
+from mtpd.experiment import consistency, includes, rows, sources
 from mtpd.experiment.errors import ConfigError, expected
 from mtpd.experiment.schema import Experiment
 
@@ -35,15 +36,29 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
     return experiment
 
 
-def load_with_files(config: dict[str, Any], source: str, project: Path) -> Experiment:
-    """``load_experiment``, with the files that it names: they must exist, here or in ``project``.
+def load_with_files(
+    config: dict[str, Any], source: str, project: Path, folders: Sequence[Path] = ()
+) -> Experiment:
+    """``load_experiment``, with the files that it includes or names: they must exist, also in ``project``.
+
+    Args:
+        config: content of the experiment file.
+        source: its name.
+        project: folder of this project.
+        folders: where included files are looked up first: the folder of the experiment file.
 
     Raises:
-        ConfigError: as ``load_experiment``, and a line for each key whose file or folder is missing.
+        ConfigError: as ``load_experiment``, and a line for each key whose file or folder is missing, or that
+            names no result of the paper.
     """
-    experiment = sources.with_shipped_files(load_experiment(config, source), project)
-    if missing := consistency.missing_files(experiment):
-        raise _config_error(source, missing)
+    whole = includes.with_includes(config, source, [*folders, Path(), project])
+    experiment = load_experiment(whole, source)
+    experiment = sources.with_shipped_files(includes.without_unused(experiment, config), project)
+    wrong = consistency.missing_files(experiment)
+    if rows.reproducing_arms(experiment):
+        wrong += consistency.unknown_results(experiment, sources.paper_results(project))
+    if wrong:
+        raise _config_error(source, wrong)
     return experiment
 
 
@@ -81,7 +96,10 @@ def _resolve(schema: dict, node: dict) -> dict:
 
 
 def json_schema() -> str:
-    return json.dumps(Experiment.model_json_schema(), indent=2) + "\n"
+    """The keys for editors; a file that includes others need not have all required keys itself."""
+    schema = Experiment.model_json_schema()
+    schema["anyOf"] = [{"required": [includes.KEY]}, {"required": schema.pop("required")}]
+    return json.dumps(schema, indent=2) + "\n"
 
 
 if __name__ == "__main__":

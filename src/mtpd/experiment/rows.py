@@ -87,6 +87,11 @@ def compared_arms(experiment: Experiment) -> dict[str, Arm]:
     return {name: arm for name, arm in experiment.arms.items() if name in names}
 
 
+def reproducing_arms(experiment: Experiment) -> dict[str, Arm]:
+    """The arms that reproduce a result of the paper."""
+    return {name: arm for name, arm in experiment.arms.items() if arm.paper}
+
+
 def reported_detectors(experiment: Experiment) -> list[str]:
     """The students, then every teacher that an arm names."""
     named = [name for arm in experiment.arms.values() for name in teachers(experiment, arm)]
@@ -118,6 +123,7 @@ def rows(
                 {"chain": str(prefix), "folder": layout.stage(student, arm.recipe, prefix, seed)}
                 for prefix in chain.prefixes
             ],
+            **({"paper": arm.paper} if arm.paper else {}),
         }
         for name, arm in (experiment.arms if arms is None else arms).items()
         for student in students(experiment, name)

@@ -149,6 +149,9 @@ class Arm(Model):
     against: Names = Field(
         (), description="control arms: the differences in AP from them are reported, with 95% intervals"
     )
+    paper: Name | None = Field(
+        None, description="the result of the paper that the arm reproduces: an id in config/paper/results.csv"
+    )
 
     @model_validator(mode="after")
     def _chain_or_policy(self) -> Arm:
@@ -159,10 +162,15 @@ class Arm(Model):
             chains.parse(self.chain)
             if policy != (None, None, None):
                 raise ValueError("'chain' goes without 'policy', 'pool' and 'epochs'")
+        if self.paper and self.policy in SEVERAL_CHAINS:
+            raise ValueError(f"'paper' needs one chain; policy {self.policy!r} gives several")
         return self
 
 
 class Experiment(Model):
+    include: tuple[str, ...] = Field(
+        (), description="YAML files onto which this one is merged; relative to this file, or to the project"
+    )
     experiment: Name
     dataset: Dataset
     detectors: dict[Name, Detector]

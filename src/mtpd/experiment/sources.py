@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import ast
+import csv
 from pathlib import Path
 
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.schema import MMDET, Detector, Experiment
+
+PAPER_RESULTS = "config/paper/results.csv"  # of this project
+
+
+def paper_results(project: Path) -> set[str]:
+    """The ids of the paper's results."""
+    with open(project / PAPER_RESULTS, newline="") as file:
+        return {line["id"] for line in csv.DictReader(file)}
 
 
 def named_files(experiment: Experiment) -> dict[str, str]:
