@@ -35,6 +35,8 @@ KEYS = [
     ("detectors.student.sha256", "0123456789abcdef", "detectors.student: 'sha256' goes with 'file' or 'url'"),
     ("recipes.pkd.optimiser", {}, "recipes.pkd.optimiser: unknown key; did you mean 'optimizer'?"),
     ("recipes.pkd.optimizer", {"lr": 0.1}, "recipes.pkd: optimizer: expected 'type'"),
+    ("recipes.pkd.clip_grad", float("inf"), "recipes.pkd.clip_grad: found inf"),
+    ("recipes.pkd.optimizer.weight_decay", float("inf"), "recipes.pkd.optimizer: found inf; expected a finite number"),
     ("recipes.pkd.optimizer.lr", "fast", "recipes.pkd: optimizer.lr: found 'fast'"),
     ("recipes.pkd.batch_size", 0, "recipes.pkd.batch_size: found 0"),
     ("recipes.pkd.micro_batch_size", 3, "recipes.pkd.micro_batch_size: found 3; expected a number that divides 16"),

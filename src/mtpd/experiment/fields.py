@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from mtpd.experiment import chains
 
@@ -15,7 +16,19 @@ Side = Annotated[int, Field(ge=32)]
 Scale = tuple[Side, Side]  # width and height that images are resized to fit into, pixels
 
 
+def _finite(value: Any) -> Any:
+    """The value, if no number within is infinite or NaN: JSON has no such numbers."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"found {value}; expected a finite number")
+    return value
+
+
+Settings = Annotated[dict[str, Any], AfterValidator(_finite)]  # passed on to mmdet or torch
+
+
 class Model(BaseModel):
     """Keys of a part of the experiment file; unknown ones are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from mtpd.experiment.errors import expected
-from mtpd.experiment.fields import Model, Name, Scale
+from mtpd.experiment.fields import Model, Name, Scale, Settings
 
 INHERIT = ("first", "each", "none")  # any other value is the name of a detector
 
@@ -60,10 +60,10 @@ class Recipe(Model):
         description="whose neck and heads the student takes: first (stage 1 takes its teacher's), each "
         "(every stage takes its own teacher's), none, or a detector's name (stage 1 takes that one's)",
     )
-    optimizer: dict[str, Any] = Field(
+    optimizer: Settings = Field(
         default_factory=lambda: {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
     )
-    paramwise: dict[str, Any] | None = Field(
+    paramwise: Settings | None = Field(
         None, description="other rates or weight decay for some parameters: mmengine's paramwise_cfg"
     )
     clip_grad: float = Field(35, gt=0, description="maximum gradient norm")

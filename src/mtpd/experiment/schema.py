@@ -6,12 +6,12 @@ Those of a recipe are in ``recipe_schema``. What concerns several keys at once i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from mtpd.experiment import chains
-from mtpd.experiment.fields import Model, Name, Names, Scale, Seed
+from mtpd.experiment.fields import Model, Name, Names, Scale, Seed, Settings
 from mtpd.experiment.recipe_schema import Recipe
 
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
@@ -78,9 +78,7 @@ class Detector(Model):
     config: str = Field(
         pattern=r"^(mmdet::)?[^:]+\.py$", description="mmdet config: a file, or mmdet::folder/name.py"
     )
-    overrides: dict[str, Any] = Field(
-        default_factory=dict, description="changes to the config, by dotted key"
-    )
+    overrides: Settings = Field(default_factory=dict, description="changes to the config, by dotted key")
     image_scale: float = Field(
         1, gt=0, le=8, description="scale of its images, relative to the scale of the data set"
     )
