@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 CORES ?= all
 STUDY ?= main
+CONFIG ?= config/config.yaml
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
@@ -13,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study plan rehearsal test test-slow test-faults lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,14 @@ zoo: $(READY) ## train the teachers of the demo and the studies again (config/zo
 study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: see docs/evidence.md)
 	snakemake --cores $(CORES) --configfile config/studies/$(STUDY).yaml
 	@echo "tables and plots: results/study-$(STUDY)"
+
+plan: $(READY) ## say what an experiment costs before it runs: make plan CONFIG=my.yaml SPEEDS=speeds.csv GPUS=16
+	@PYTHONPATH=src python workflow/scripts/plan.py $(CONFIG) $(if $(SPEEDS),--speeds $(SPEEDS)) $(if $(GPUS),--gpus $(GPUS)) \
+		$(if $(OUT),--out $(OUT))
+
+rehearsal: $(READY) ## run an experiment's whole graph in minutes, to find mistakes: make rehearsal CONFIG=my.yaml
+	snakemake --cores $(CORES) --configfile $(CONFIG) --config rehearsal=true
+	@echo "rehearsed: every job has run on a few generated images; tables and plots in results/rehearsal mean nothing"
 
 test: $(READY) ## run the default test suite, in two processes
 	pytest -n 2

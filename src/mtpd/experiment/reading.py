@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mtpd.experiment import consistency, sources
 from mtpd.experiment.errors import ConfigError, expected
+from mtpd.experiment.rehearsal import rehearsed
 from mtpd.experiment.schema import Experiment
 
 
@@ -38,10 +39,14 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
 def load_with_files(config: dict[str, Any], source: str, project: Path) -> Experiment:
     """``load_experiment``, with the files that it names: they must exist, here or in ``project``.
 
+    A rehearsal needs neither data nor checkpoints; see ``rehearsal.rehearsed``.
+
     Raises:
         ConfigError: as ``load_experiment``, and a line for each key whose file or folder is missing.
     """
     experiment = sources.with_shipped_files(load_experiment(config, source), project)
+    if experiment.rehearsal:
+        experiment = rehearsed(experiment)
     if missing := consistency.missing_files(experiment):
         raise _config_error(source, missing)
     return experiment
