@@ -26,7 +26,7 @@ rule draw_stand_in:
     conda:
         "../../envs/mtpd.yaml"
     resources:
-        mem_mb=compute.mem_mb,  # annotations of COCO's size take gigabytes
+        mem_mb=4000,  # annotations of the size of COCO take gigabytes
         runtime=30,
     params:
         script=script("stand_in.py"),
