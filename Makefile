@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study fetch paper test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study fetch plan rehearsal paper test test-slow test-faults lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ paper: $(READY) ## gather the finished results of config/paper beside the paper'
 	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \
 		--rows $(wildcard results/*/rows.json) --csv results/paper/paper.csv --md results/paper/paper.md
 	@echo "table: results/paper/paper.md"
+
+plan: $(READY) ## say what an experiment costs before it runs: make plan CONFIG=my.yaml SPEEDS=speeds.csv GPUS=16
+	@PYTHONPATH=src python workflow/scripts/plan.py $(CONFIG) $(if $(SPEEDS),--speeds $(SPEEDS)) $(if $(GPUS),--gpus $(GPUS)) \
+		$(if $(OUT),--out $(OUT))
+
+rehearsal: $(READY) ## run an experiment's whole graph in minutes, to find mistakes: make rehearsal CONFIG=my.yaml
+	snakemake --cores $(CORES) --configfile $(CONFIG) --config rehearsal=true
+	@echo "rehearsed: every job has run on a few generated images; tables and plots in results/rehearsal mean nothing"
 
 test: $(READY) ## run the default test suite, in two processes
 	pytest -n 2

@@ -5,6 +5,9 @@ GONE = object()
 KEYS = [
     ("experiment", GONE, "experiment: missing"),
     ("experiment", "../elsewhere", "experiment: found '../elsewhere'"),
+    ("experiment", "rehearsal", "experiment: 'rehearsal' is the folder of rehearsals"),
+    ("dataset.name", "rehearsal", "dataset.name: 'rehearsal' is the folder of rehearsals"),
+    ("rehearsal", "maybe", "rehearsal: found 'maybe'"),
     ("experimnt", "x", "experimnt: unknown key; did you mean 'experiment'?"),
     ("dataset.name", "a/b", "dataset.name: found 'a/b'"),
     ("dataset.train", GONE, "dataset: give either 'generate' or both of 'train' and 'val'"),

@@ -41,6 +41,20 @@ def trained(name, file):
     return f"{layout.stage(name, train.recipe, chain, train.seed)}/{file}"
 
 
+# Rehearsal
+
+
+def stood_in_for():
+    """The annotation file, if there is one, whose classes a rehearsal draws."""
+    path = specs.stood_in_for(experiment)
+    return [path] if path and Path(path).exists() else []
+
+
+def without_source():
+    """The detectors that get random weights: in a rehearsal, those whose checkpoint is not there."""
+    return [name for name, d in experiment.detectors.items() if not (d.train or d.file or d.url)]
+
+
 # Order
 
 

@@ -19,6 +19,5 @@ rows = [row for row in files.read_json(args.rows) if row["arm"] in {*args.arms, 
 pairs = list(zip(args.arms, args.controls, strict=True))
 table = comparison.table(comparison.compare(tables.seed_rows(rows), pairs))
 
-files.write_text(args.csv, table.to_csv(index=False))
-files.write_text(args.md, tables.as_markdown(table))
-files.write_text(args.tex, tables.as_latex(table))
+for path in (args.csv, args.md, args.tex):
+    tables.write(path, table)

@@ -27,8 +27,7 @@ seeds = tables.seed_rows(rows).query("kind == 'bbox'")
 ranked = order_study.rank_orders(seeds, student, cost.over_levels(pd.read_csv(args.costs)), by_policy)
 correlations = order_study.correlations(ranked)
 
-files.write_text(args.csv, ranked.to_csv(index=False))
-files.write_text(args.correlation, correlations.to_csv(index=False))
-written = (ranked, correlations, order_study.policy_ranks(ranked, by_policy))
-files.write_text(args.md, "\n".join(map(tables.as_markdown, written)))
-files.write_text(args.tex, "\n".join(map(tables.as_latex, written)))
+tables.write(args.csv, ranked)
+tables.write(args.correlation, correlations)
+for path in (args.md, args.tex):
+    tables.write(path, ranked, correlations, order_study.policy_ranks(ranked, by_policy))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.detectors import checkpoints
-from mtpd.report import cards
+from mtpd.report import cards, stamps
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.publish")
@@ -19,4 +19,5 @@ spec = files.read_json(args.spec)
 for source, target in zip(args.weights, args.out, strict=True):
     checkpoints.save_half_precision(source, target)
 published = zip(spec["detectors"], args.out, map(files.read_json, args.metrics), strict=True)
-files.write_text(args.card, cards.cards(spec, {name: (path, found) for name, path, found in published}))
+card = cards.cards(spec, {name: (path, found) for name, path, found in published})
+files.write_text(args.card, stamps.stamped(args.card, card))

@@ -23,6 +23,5 @@ seeds = tables.seed_rows(rows)
 detectors = dict(zip(args.detectors, map(files.read_json, args.detector_metrics), strict=True))
 table = tables.main_table(seeds, detectors, pd.read_csv(args.complexity, index_col=0))
 
-files.write_text(args.csv, table.to_csv(index=False))
-files.write_text(args.md, tables.as_markdown(table))
-files.write_text(args.tex, tables.as_latex(table))
+for path in (args.csv, args.md, args.tex):
+    tables.write(path, table)

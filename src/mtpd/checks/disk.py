@@ -37,9 +37,21 @@ def _bytes(spec: dict, passed: Passed, student: str) -> int:
     if not facts:
         return 0
     images = spec["dataset"]["val_images"] or passed.facts("split", "val").get("images", 0)
-    predictions = images * DETECTIONS * (BYTES_A_BOX + BYTES_A_MASK * facts["masks"])
-    copies = 1 + CHECKPOINTS * LEARNT * max(map(_copies_in_a_checkpoint, spec["recipes"].values()))
-    return round(4 * facts["numbers"] * copies) + predictions
+    return stage_bytes(facts["numbers"], facts["masks"], images, list(spec["recipes"].values()))
+
+
+def stage_bytes(numbers: float, masks: bool, images: int, recipes: list[dict]) -> int:
+    """What a stage writes at most.
+
+    Args:
+        numbers: in the student's checkpoint.
+        masks: whether it predicts them.
+        images: of the validation split.
+        recipes: those that the stage may have.
+    """
+    predictions = images * DETECTIONS * (BYTES_A_BOX + BYTES_A_MASK * masks)
+    copies = 1 + CHECKPOINTS * LEARNT * max(map(_copies_in_a_checkpoint, recipes))
+    return round(4 * numbers * copies) + predictions
 
 
 def _copies_in_a_checkpoint(recipe: dict) -> int:

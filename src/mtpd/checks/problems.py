@@ -14,7 +14,7 @@ from torch import nn
 from mtpd import files
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
-from mtpd.data import coco, shapes
+from mtpd.data import coco, shapes, stand_in
 from mtpd.detectors import checkpoints, configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.detectors.operators import require_cuda_operators
@@ -78,6 +78,8 @@ class Checks:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
+        if stands_in_for := self.dataset.get("stands_in_for"):
+            return stand_in.classes(stands_in_for)
         generated = self.dataset["generated"]
         return shapes.CLASSES if generated else coco.classes_of(self.dataset["train"]["annotations"])
 

@@ -30,6 +30,8 @@ def keys(spec: dict) -> dict[Subject, str]:
         depends |= {("segmentations", name): [split, detectors] for name, split in splits.items()}
         depends[("categories",)] = splits
         classes = _changed([dataset["train"]["annotations"]])
+    if path := dataset.get("stands_in_for"):
+        classes = _changed([path]) if os.path.exists(path) else path
     depends |= {("detector", name): [found, classes] for name, found in detectors.items()}
     depends |= {("recipe", name): recipe for name, recipe in spec["recipes"].items()}
     for kind, pairs in (("pair", spec["pairs"]), ("inheriting", spec["inherits"])):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -69,6 +71,15 @@ def classes_of(annotations: str | Path) -> tuple[str, ...]:
 
 def count_images(annotations: str) -> int:
     return len(_parsed(annotations)["images"])
+
+
+def count_listed(annotations: str | Path) -> int:
+    """The same without parsing the file, so in a second for COCO: the images are what has a file name."""
+    with (
+        open(annotations, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return sum(1 for _ in re.finditer(rb'"file_name"\s*:', content))
 
 
 def problems(

@@ -21,7 +21,9 @@ CROWD_SHARE = 0.06
 VISIBLE_SHARE = 0.3
 
 
-def generate(folder: Path, split: str, images: int, size: int, seed: int) -> dict:
+def generate(
+    folder: Path, split: str, images: int, size: int, seed: int, classes: tuple[str, ...] = CLASSES
+) -> dict:
     """Draw one split into ``folder`` (PNG files) and return its COCO annotations.
 
     Args:
@@ -30,16 +32,17 @@ def generate(folder: Path, split: str, images: int, size: int, seed: int) -> dic
         images: how many.
         size: side of an image in pixels.
         seed: of the whole data set.
+        classes: their names; with more names than shapes, several classes share a shape.
     """
     coco = {
         "info": {"description": f"shapes, seed {seed}", "version": "1"},
-        "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES, 1)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(classes, 1)],
         "images": [],
         "annotations": [],
     }
     for image_id in range(1, images + 1):
         rng = np.random.default_rng([seed, int.from_bytes(split.encode(), "big"), image_id])
-        canvas, objects = draw_image(rng, size)
+        canvas, objects = draw_image(rng, size, len(classes))
         name = f"{split}_{image_id:06d}.png"
         if not cv2.imwrite(str(folder / name), canvas):
             raise OSError(f"cannot write {folder / name}")
@@ -53,14 +56,14 @@ def write(coco: dict, path: Path) -> None:
     path.write_text(json.dumps(coco, sort_keys=True) + "\n")
 
 
-def draw_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list[dict]]:
-    """One image, (size, size, 3) uint8 BGR, and its COCO annotations without ids."""
+def draw_image(rng: np.random.Generator, size: int, classes: int) -> tuple[np.ndarray, list[dict]]:
+    """One image, (size, size, 3) uint8 BGR, and its COCO annotations without ids, of that many classes."""
     canvas = _background(rng, size)
     if rng.random() < EMPTY_SHARE:
         return canvas, []
-    objects = [_draw_object(rng, canvas) for _ in range(rng.integers(1, 6))]
+    objects = [_draw_object(rng, canvas, classes) for _ in range(rng.integers(1, 6))]
     if rng.random() < CROWD_SHARE:
-        objects.append(_draw_crowd(rng, canvas))
+        objects.append(_draw_crowd(rng, canvas, classes))
     return canvas, _drop_hidden(objects)
 
 
@@ -75,27 +78,31 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     return canvas
 
 
-def _draw_object(rng: np.random.Generator, canvas: np.ndarray) -> dict:
+def _draw_object(rng: np.random.Generator, canvas: np.ndarray, classes: int) -> dict:
     size = canvas.shape[0]
-    category = int(rng.integers(len(CLASSES)))
+    category = int(rng.integers(classes))
     radius = size * 0.07 * 4.5 ** rng.random()
     centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
-    outline = _outline(CLASSES[category], radius, rng.uniform(0, 2 * np.pi)) + centre
+    outline = _outline(_shape(category), radius, rng.uniform(0, 2 * np.pi)) + centre
     mask = _paint(rng, canvas, outline, category)
     return {"category_id": category + 1, "outline": outline, "mask": mask, "iscrowd": 0}
 
 
-def _draw_crowd(rng: np.random.Generator, canvas: np.ndarray) -> dict:
+def _draw_crowd(rng: np.random.Generator, canvas: np.ndarray, classes: int) -> dict:
     """Many small shapes of one class, annotated as one crowd region (uncompressed RLE)."""
     size = canvas.shape[0]
-    category = int(rng.integers(len(CLASSES)))
+    category = int(rng.integers(classes))
     middle = rng.uniform(0.3 * size, 0.7 * size, 2)
     region = np.zeros((size, size), bool)
     for _ in range(rng.integers(8, 14)):
-        outline = _outline(CLASSES[category], size * 0.05, rng.uniform(0, 2 * np.pi))
+        outline = _outline(_shape(category), size * 0.05, rng.uniform(0, 2 * np.pi))
         outline = outline + middle + rng.normal(0, size * 0.08, 2)
         region |= _paint(rng, canvas, outline, category)
     return {"category_id": category + 1, "outline": None, "mask": region, "iscrowd": 1}
+
+
+def _shape(category: int) -> str:
+    return CLASSES[category % len(CLASSES)]
 
 
 def _outline(name: str, radius: float, turn: float) -> np.ndarray:
@@ -119,7 +126,7 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, outline: np.ndarray, ca
     """Fill a shape with a noisy, striped or plain colour; returns its mask, (size, size) bool."""
     mask = _mask(outline, len(canvas))
     inside = mask
-    if CLASSES[category] == "ring":
+    if _shape(category) == "ring":
         middle = outline.mean(0)
         inside = mask & ~_mask((outline - middle) * 0.55 + middle, len(canvas))
     colour = _colour(rng, category)

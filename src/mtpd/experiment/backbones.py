@@ -32,15 +32,18 @@ def of_stage(experiment: Experiment, student: str, recipe: str, chain: str) -> d
     """The checkpoints that a chain's last stage starts from because the student's config names them.
 
     Returns:
-        Their paths, by the names in the config. There are none if the stage starts from a checkpoint.
+        Their paths, by the names in the config. There are none if the stage starts from a checkpoint, and in
+        a rehearsal.
     """
-    if chains.parse(chain).parent or experiment.recipes[recipe].start == "student":
+    if experiment.rehearsal or chains.parse(chain).parent or experiment.recipes[recipe].start == "student":
         return {}
     return _of_detector(experiment.detectors[student])
 
 
 def by_user(experiment: Experiment) -> dict[str, dict[str, str]]:
     """All checkpoints that the experiment's stages start from, by detector: paths by name."""
+    if experiment.rehearsal:
+        return {}
     users = {name for name, detector in experiment.detectors.items() if detector.train}
     for name, arm in experiment.arms.items():
         if experiment.recipes[arm.recipe].start != "student":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtpd.experiment import chains, orders, rows, sources
 from mtpd.experiment.errors import expected
+from mtpd.experiment.layout import REHEARSAL
 from mtpd.experiment.recipe_schema import INHERIT
 from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
 
@@ -22,6 +23,7 @@ def problems(experiment: Experiment) -> list[str]:
         return unknown  # the checks below look these names up
     return [
         *(f"{key}: found one twice in {list(names)}" for key, names in _lists(experiment) if _repeats(names)),
+        *_name_problems(experiment),
         *(line for arm in experiment.arms for line in _arm_problems(experiment, arm)),
         *_detector_problems(experiment),
         *_precision_problems(experiment),
@@ -131,6 +133,12 @@ def _control_problem(experiment: Experiment, key: str, control: str) -> str | No
                 f", which shares no {what} with {key!r}; expected at least one of {', '.join(map(str, own))}"
             )
     return None
+
+
+def _name_problems(experiment: Experiment) -> Iterator[str]:
+    for key, name in (("experiment", experiment.experiment), ("dataset.name", experiment.dataset.name)):
+        if name == REHEARSAL:
+            yield f"{key}: {name!r} is the folder of rehearsals; choose another name"
 
 
 def _detector_problems(experiment: Experiment) -> Iterator[str]:

@@ -19,6 +19,7 @@ PUBLISHED = f"{EXPERIMENT}/published"
 CHECKS = "work/checks"
 BACKBONE = "results/backbones/{backbone}"
 DOWNLOADS = "work/downloads"
+REHEARSAL = "rehearsal"  # begins the names of all that a rehearsal writes
 
 Pools = list[tuple[str, str]]  # each (student, pool)
 
@@ -31,6 +32,11 @@ def logs(folder: str) -> str:
 def work(folder: str) -> str:
     """Where a job that writes into a folder of results keeps what it resumes from."""
     return str(Path("work", *Path(folder).parts[1:]))
+
+
+def is_rehearsal(path: str | Path) -> bool:
+    """Whether a rehearsal writes this file of results."""
+    return Path(path).parts[:2] == ("results", REHEARSAL)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from mtpd.experiment import consistency, includes, rows, sources
 from mtpd.experiment.errors import ConfigError, expected
+from mtpd.experiment.rehearsal import rehearsed
 from mtpd.experiment.schema import Experiment
 
 
@@ -47,6 +48,8 @@ def load_with_files(
         project: folder of this project.
         folders: where included files are looked up first: the folder of the experiment file.
 
+    A rehearsal needs neither data nor checkpoints; see ``rehearsal.rehearsed``.
+
     Raises:
         ConfigError: as ``load_experiment``, and a line for each key whose file or folder is missing, or that
             names no result of the paper.
@@ -54,6 +57,8 @@ def load_with_files(
     whole = includes.with_includes(config, source, [*folders, Path(), project])
     experiment = load_experiment(whole, source)
     experiment = sources.with_shipped_files(includes.without_unused(experiment, config), project)
+    if experiment.rehearsal:
+        experiment = rehearsed(experiment)
     wrong = consistency.missing_files(experiment)
     if rows.reproducing_arms(experiment):
         wrong += consistency.unknown_results(experiment, sources.paper_results(project))

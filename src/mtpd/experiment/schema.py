@@ -179,3 +179,7 @@ class Experiment(Model):
     arms: dict[Name, Arm] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     compute: Compute = Compute()
+    rehearsal: bool = Field(
+        False,
+        description="run the same graph with a few generated images, to find mistakes; see `make rehearsal`",
+    )

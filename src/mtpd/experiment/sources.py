@@ -21,9 +21,14 @@ def paper_results(project: Path) -> set[str]:
 def named_files(experiment: Experiment) -> dict[str, str]:
     """The files and folders on disk that the experiment names, by key."""
     named = {}
+    on_disk = not experiment.dataset.generate  # a rehearsal draws what it names
     for split in ("train", "val"):
         given = getattr(experiment.dataset, split)
-        named |= {f"dataset.{split}.{k}": path for k, path in given.model_dump().items()} if given else {}
+        named |= (
+            {f"dataset.{split}.{k}": path for k, path in given.model_dump().items()}
+            if given and on_disk
+            else {}
+        )
     for name, detector in experiment.detectors.items():
         if not detector.config.startswith(MMDET):
             named[f"detectors.{name}.config"] = detector.config

@@ -32,6 +32,12 @@ def dataset(experiment: Experiment, layout: Layout) -> dict:
     return {**spec, **{name: split(experiment, layout, name) for name in SPLITS}}
 
 
+def stood_in_for(experiment: Experiment) -> str | None:
+    """The training annotations on disk whose classes a rehearsal draws, though they may be missing."""
+    dataset = experiment.dataset
+    return dataset.train.annotations if dataset.generate and dataset.train else None
+
+
 def scored_dataset(experiment: Experiment, layout: Layout) -> dict:
     """The same for a job that scores; the default evaluator is not named, so older results stay valid."""
     evaluator = experiment.dataset.model_dump(include={"evaluator"}, exclude_defaults=True)
@@ -72,6 +78,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
         "epochs": last.epochs,
         "seed": seed,
         **({"backbones": started} if started else {}),
+        **({"pretrained": False} if experiment.rehearsal else {}),  # nothing is downloaded for a rehearsal
     }
 
 
@@ -131,7 +138,7 @@ def _training(experiment: Experiment, name: str) -> str:
     """How a detector got its weights, in words."""
     found = experiment.detectors[name]
     if not found.train:
-        return f"taken from {found.file or found.url}"
+        return f"taken from {found.file or found.url or 'nowhere: its weights are random'}"
     recipe = experiment.recipes[found.train.recipe]
     optimizer = ", ".join(f"{key} {value}" for key, value in recipe.optimizer.items())
     return (
@@ -150,6 +157,8 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
     settings = experiment.dataset.model_dump(include={"skip_bad_boxes"})
     generate = experiment.dataset.generate
     settings |= {"generated": bool(generate), "val_images": generate.val if generate else None}
+    if stands_in_for := stood_in_for(experiment):
+        settings["stands_in_for"] = stands_in_for
     students = {student for arm in experiment.arms for student in rows.students(experiment, arm)}
     return {
         "dataset": {**trained_dataset(experiment, layout), **settings},

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mtpd.experiment import chains
-from mtpd.report import tables
+from mtpd.report import stamps, tables
 
 # Okabe and Ito's palette, safe for colour-blind readers; grey is for "no teacher".
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
@@ -36,7 +36,8 @@ plt.rcParams.update(
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write SVG or PNG, by the name's ending; the same figure gives the same bytes."""
+    """Write SVG or PNG, with the stamp of a rehearsal; the same figure gives the same bytes."""
+    stamps.stamp(figure, path)
     metadata = {"Date": None} if str(path).endswith(".svg") else None
     figure.savefig(path, dpi=160, metadata=metadata)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from mtpd import files
-from mtpd.report import statistics
+from mtpd.report import stamps, statistics
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 COST = {"params_m": "params (M)", "gmacs": "GMACs", "ms_per_image": "ms/image"}
@@ -89,6 +90,14 @@ def half_width(ap: pd.Series) -> float:
     found = ap.dropna()
     half = statistics.mean_interval(found).half if len(found) else None
     return float("nan") if half is None else half
+
+
+def write(path: Path, *tables: pd.DataFrame) -> None:
+    """Write tables as CSV, Markdown or LaTeX, by the name's ending; those of a rehearsal are stamped."""
+    form = {".csv": lambda table: table.to_csv(index=False), ".md": as_markdown, ".tex": as_latex}[
+        path.suffix
+    ]
+    files.write_text(path, stamps.stamped(path, "\n".join(map(form, tables))))
 
 
 def as_markdown(table: pd.DataFrame) -> str:

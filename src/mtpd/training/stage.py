@@ -49,7 +49,8 @@ class Stage:
     ``student``, ``teachers`` and ``inherits`` (the detector whose neck and heads the student takes, if any)
     are specs of detectors (``config``, ``overrides``, ``image_scale``; with a teacher also ``taps``).
     ``dataset`` is as for ``pipelines.add_training``; ``recipe`` is as in the experiment file.
-    ``parent`` is the checkpoint that the student starts from, if not from its config's own weights.
+    ``parent`` is the checkpoint that the student starts from, if not from its config's own weights; these are
+    random if not ``pretrained``, as in a rehearsal.
     ``backbones`` are files of pretrained weights, by the names that the student's config gives them.
     """
 
@@ -64,6 +65,7 @@ class Stage:
     inherited_weights: str | None = None
     parent: str | None = None
     backbones: dict[str, str] = field(default_factory=dict)
+    pretrained: bool = True
     workers: int = 0  # cannot change the result
 
     def micro_batch(self) -> int:
@@ -80,7 +82,7 @@ class Stage:
         dataset = {key: value for key, value in self.dataset.items() if key != "evaluator"}  # trains nothing
         return files.fingerprint(
             {
-                "settings": [dataset, self.recipe, self.epochs, self.seed],
+                "settings": [dataset, self.recipe, self.epochs, self.seed, self.pretrained],
                 "student": configs.resolved(self.student),
                 "teachers": [configs.resolved(spec) for spec in self.teachers],
                 "inherits": self.inherits and configs.resolved(self.inherits),
@@ -129,7 +131,7 @@ def _join_processes() -> None:
 def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
     classes = coco.classes_of(stage.dataset["train"]["annotations"])
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
-    if stage.parent:
+    if stage.parent or not stage.pretrained:
         config = configs.without_pretraining(config)
     folder = work / stage.fingerprint()
     found = [_newest_state(folder, say) if is_main_process() else None]

@@ -1,0 +1,119 @@
+"""The stages that an experiment trains, as a graph: which there are, who shares them, what each waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import permutations
+
+from mtpd.experiment import chains, rows, specs
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.rows import Orders
+from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
+
+UNKNOWN = "?"  # begins what stands in a chain for a teacher that a policy has not chosen yet
+Known = Callable[[str, str], Orders | None]  # gives the orders of a (student, pool), if they are known
+
+
+@dataclass
+class Node:
+    """A stage.
+
+    Several ``candidates`` mean that the policy has not chosen yet; each is the teachers of a stage.
+    """
+
+    key: str  # the folder of its results; of a stage that is not known yet, a name like it
+    student: str
+    recipe: str
+    chain: str
+    seed: int
+    epochs: int
+    candidates: list[tuple[str, ...]]
+    waits_for: set[str] = field(default_factory=set)
+    users: list[str] = field(default_factory=list)  # arms, and detectors that have ``train``
+
+    @property
+    def known(self) -> bool:
+        return UNKNOWN not in self.chain
+
+
+def stages(experiment: Experiment, layout: Layout, orders: Known) -> dict[str, Node]:
+    """Every stage by its key.
+
+    Where an order is not known yet, an arm gets as many stages as it can have at most.
+    """
+    graph = _Graph(experiment, layout)
+    for name, detector in experiment.detectors.items():
+        if train := detector.train:
+            graph.add(name, train.recipe, _alone(train.epochs), train.seed, f"detector {name}")
+    for name, arm in experiment.arms.items():
+        for student in rows.students(experiment, name):
+            known = orders(student, arm.pool) if arm.policy else None
+            waiting = arm.pool if arm.policy and known is None else None
+            for chain in _chains(experiment, name, student, known):
+                for seed in rows.seeds(experiment, name):
+                    graph.add(student, arm.recipe, chain, seed, name, waiting)
+    return graph.nodes
+
+
+def _alone(epochs: int) -> chains.Chain:
+    return chains.Chain((chains.Stage((), epochs),))
+
+
+def _chains(experiment: Experiment, name: str, student: str, orders: Orders | None) -> list[chains.Chain]:
+    """The chains of an arm, or what stands for them while their order is not known."""
+    arm = experiment.arms[name]
+    if arm.chain or orders:
+        return rows.chains_of(arm, orders)
+    longest = rows.longest_chain(experiment, name, student)
+    if arm.policy in SEVERAL_CHAINS:
+        teachers = sorted(set(experiment.pools[arm.pool]) - {student})
+        return [chains.split_evenly(list(order), arm.epochs) for order in permutations(teachers, longest)]
+    return [chains.split_evenly([f"{UNKNOWN}{arm.policy}.{arm.pool}"] * longest, arm.epochs)]
+
+
+class _Graph:
+    def __init__(self, experiment: Experiment, layout: Layout):
+        self.experiment, self.layout = experiment, layout
+        self.nodes: dict[str, Node] = {}
+
+    def add(
+        self,
+        student: str,
+        recipe: str,
+        chain: chains.Chain,
+        seed: int,
+        user: str,
+        pool: str | None = None,
+    ) -> None:
+        """Add the stages of a chain. Args: ``pool``, whose order they wait for."""
+        for prefix in chain.prefixes:
+            key = self.layout.stage(student, recipe, prefix, seed)
+            if key not in self.nodes:
+                self.nodes[key] = self._node(key, student, recipe, prefix, seed, pool)
+            if user not in self.nodes[key].users:
+                self.nodes[key].users.append(user)
+
+    def _node(
+        self, key: str, student: str, recipe: str, chain: chains.Chain, seed: int, pool: str | None
+    ) -> Node:
+        node = Node(key, student, recipe, str(chain), seed, chain.last.epochs, [chain.last.teachers])
+        if not node.known:
+            node.candidates = [(name,) for name in self.experiment.pools[pool] if name != student]
+        needed = self._detectors(node, chain) if node.known else set()
+        needed |= set(specs.pool_members(self.experiment, student, pool)) if pool else set()
+        node.waits_for = {self._trained(name) for name in needed if self.experiment.detectors[name].train}
+        if chain.parent:
+            node.waits_for.add(self.layout.stage(student, recipe, chain.parent, seed))
+        return node
+
+    def _detectors(self, node: Node, chain: chains.Chain) -> set[str]:
+        """The detectors whose weights a stage needs."""
+        inherited = specs.inherited_detector(self.experiment, node.recipe, node.chain)
+        own = self.experiment.recipes[node.recipe].start == "student" and not chain.parent
+        return {*chain.last.teachers, *([inherited] if inherited else []), *([node.student] if own else [])}
+
+    def _trained(self, detector: str) -> str:
+        """The stage that trains a detector."""
+        train = self.experiment.detectors[detector].train
+        return self.layout.stage(detector, train.recipe, _alone(train.epochs), train.seed)

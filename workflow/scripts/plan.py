@@ -1,0 +1,83 @@
+"""Say what an experiment costs before anything runs: stages, hours, disk, downloads."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import yaml
+
+from mtpd import files
+from mtpd.checks import disk
+from mtpd.data import coco
+from mtpd.experiment import plan, plan_text, sources, specs, speeds
+from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.layout import EXPERIMENT, REHEARSAL, Layout
+from mtpd.experiment.reading import load_experiment
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path, help="the experiment file")
+    parser.add_argument("--speeds", type=Path, help="CSV file: student, teachers, seconds_per_image, peak_mb")
+    parser.add_argument("--gpus", type=int, help="plan for that many, besides 1, 4 and 8")
+    parser.add_argument("--out", type=Path, help="Markdown file to write the plan to as well")
+    args = parser.parse_args()
+    try:
+        page = plan_page(args)
+    except (ConfigError, OSError, yaml.YAMLError) as error:
+        sys.exit(str(error))
+    print(page, end="")
+    if args.out:
+        files.write_text(args.out, page)
+
+
+def plan_page(args):
+    content = yaml.safe_load(args.config.read_text())
+    experiment = sources.with_shipped_files(load_experiment(content, str(args.config)), PROJECT)
+    layout = Layout(experiment.experiment, experiment.dataset.name)
+    images = count_images(experiment, layout, "train")
+    measured = speeds.of_finished_stages(layout.dataset, images) if images else {}
+    measured |= speeds.read(args.speeds) if args.speeds else {}
+    sizes = stage_sizes(experiment, layout)
+    found = plan.plan(experiment, layout, orders_in(layout), images, measured, sizes)
+    return plan_text.page(found, plan.sources(experiment, layout), args.gpus)
+
+
+def orders_in(layout):
+    """What gives the orders that are there."""
+
+    def orders(student, pool):
+        path = Path(layout.order(student, pool, "order.json"))
+        return files.read_json(path)["orders"] if path.exists() else None
+
+    return orders
+
+
+def count_images(experiment, layout, split):
+    """Of a split; None if its annotations are not there yet."""
+    if experiment.dataset.generate:
+        return getattr(experiment.dataset.generate, split)
+    path = Path(specs.annotations(experiment, layout)[split])
+    return coco.count_listed(path) if path.exists() else None
+
+
+def stage_sizes(experiment, layout):
+    """Bytes that a stage writes, by student: where its parameters were counted, also in a rehearsal."""
+    images = count_images(experiment, layout, "val")
+    recipes = [recipe.model_dump() for recipe in experiment.recipes.values()]
+    sizes = {}
+    for begin in (f"{REHEARSAL}/", ""):
+        table = Path(EXPERIMENT.format(experiment=f"{begin}{layout.experiment}"), "complexity.csv")
+        for row in csv.DictReader(table.open()) if images and table.exists() else ():
+            name, numbers = row["detector"], float(row["params_m"]) * 1e6
+            metrics = Path(Layout("", f"{begin}{layout.dataset}").detector(name, "metrics.json"))
+            masks = not metrics.exists() or "segm" in files.read_json(metrics)
+            sizes[name] = disk.stage_bytes(numbers, masks, images, recipes)
+    return sizes
+
+
+if __name__ == "__main__":
+    main()
