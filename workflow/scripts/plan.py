@@ -10,10 +10,10 @@ import yaml
 from mtpd import files
 from mtpd.checks import disk
 from mtpd.data import coco
-from mtpd.experiment import plan, plan_text, sources, specs, speeds
+from mtpd.experiment import plan, plan_text, specs, speeds
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import EXPERIMENT, REHEARSAL, Layout
-from mtpd.experiment.reading import load_experiment
+from mtpd.experiment.reading import load_with_includes
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def main():
 
 def plan_page(args):
     content = yaml.safe_load(args.config.read_text())
-    experiment = sources.with_shipped_files(load_experiment(content, str(args.config)), PROJECT)
+    experiment = load_with_includes(content, str(args.config), PROJECT, [args.config.parent])
     layout = Layout(experiment.experiment, experiment.dataset.name)
     images = count_images(experiment, layout, "train")
     measured = speeds.of_finished_stages(layout.dataset, images) if images else {}

@@ -37,10 +37,10 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
     return experiment
 
 
-def load_with_files(
+def load_with_includes(
     config: dict[str, Any], source: str, project: Path, folders: Sequence[Path] = ()
 ) -> Experiment:
-    """``load_experiment``, with the files that it includes or names: they must exist, also in ``project``.
+    """``load_experiment``, with what the file includes, and the project's own files found.
 
     Args:
         config: content of the experiment file.
@@ -48,15 +48,26 @@ def load_with_files(
         project: folder of this project.
         folders: where included files are looked up first: the folder of the experiment file.
 
-    A rehearsal needs neither data nor checkpoints; see ``rehearsal.rehearsed``.
-
     Raises:
-        ConfigError: as ``load_experiment``, and a line for each key whose file or folder is missing, or that
-            names no result of the paper.
+        ConfigError: as ``load_experiment``, or a file to include is missing.
     """
     whole = includes.with_includes(config, source, [*folders, Path(), project])
     experiment = load_experiment(whole, source)
-    experiment = sources.with_shipped_files(includes.without_unused(experiment, config), project)
+    return sources.with_shipped_files(includes.without_unused(experiment, config), project)
+
+
+def load_with_files(
+    config: dict[str, Any], source: str, project: Path, folders: Sequence[Path] = ()
+) -> Experiment:
+    """``load_with_includes``; the files that it names must exist, here or in ``project``.
+
+    A rehearsal needs neither data nor checkpoints; see ``rehearsal.rehearsed``.
+
+    Raises:
+        ConfigError: as ``load_with_includes``, and a line for each key whose file or folder is missing, or
+            that names no result of the paper.
+    """
+    experiment = load_with_includes(config, source, project, folders)
     if experiment.rehearsal:
         experiment = rehearsed(experiment)
     wrong = consistency.missing_files(experiment)
