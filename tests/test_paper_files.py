@@ -25,17 +25,17 @@ PAPER = {"write_paper": 1}
 ORDER = {"order_teachers": 1, "plot_costs": 1, "rank_orders": 1, "plot_orders": 1}
 
 
-def zoo(count):
-    """So many detectors from the model zoo."""
-    return {"download": count, "evaluate": count}
+def zoo(count, backbones=1):
+    """So many detectors from the model zoo, and pretrained backbones: one ResNet-50 for all students."""
+    return {"download": count, "evaluate": count, "fetch_backbone": backbones}
 
 
 # A stage that several arms begin with is one job. Chains without a teacher: none@12 and so on.
 JOBS = {
     # none@12, none@24; X@24; X@12, X@12+X@12; R@12, R@12+X@12
     "retinanet_convolutional": {**zoo(3), "train_stage": 7, **PAPER},
-    # two teachers; none@24; S@24; S@12, S@12+S@12; T@12, T@12+S@12
-    "retinanet_transformer": {**zoo(1), "take_trained": 2, "train_stage": 8, **PAPER},
+    # two teachers, which start from a Swin each; none@24; S@24; S@12, S@12+S@12; T@12, T@12+S@12
+    "retinanet_transformer": {**zoo(1, backbones=3), "take_trained": 2, "train_stage": 8, **PAPER},
     "mask_rcnn_cascade_dcn": {**zoo(3), "train_stage": 7, **PAPER},
     "mask_rcnn_transformer": {**zoo(3), "train_stage": 6, **PAPER},
     "reppoints": {**zoo(3), "train_stage": 6, **PAPER},
