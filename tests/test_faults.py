@@ -169,6 +169,7 @@ def assert_little_was_repeated(folder, kills):
     return repeated
 
 
+@pytest.mark.slow
 def test_a_few_faults_change_nothing(finished, tmp_path):
     config = changed(tmp_path, "tiny", with_workers)
     kinds = [
