@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 CORES ?= all
 STUDY ?= main
-CONFIG ?= config/config.yaml
+NEEDS_CONFIG = $(if $(CONFIG),,$(error name the experiment: make $@ CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
@@ -41,7 +41,7 @@ study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: 
 	@echo "tables and plots: results/study-$(STUDY)"
 
 fetch: $(READY) ## download all that an experiment needs from the network: make fetch CONFIG=my.yaml
-	snakemake --cores $(CORES) --keep-going --configfile $(CONFIG) -- fetched
+	$(NEEDS_CONFIG)snakemake --cores $(CORES) --keep-going --configfile $(CONFIG) -- fetched
 
 paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)
 	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \
@@ -49,11 +49,11 @@ paper: $(READY) ## gather the finished results of config/paper beside the paper'
 	@echo "table: results/paper/paper.md"
 
 plan: $(READY) ## say what an experiment costs before it runs: make plan CONFIG=my.yaml SPEEDS=speeds.csv GPUS=16
-	@PYTHONPATH=src python workflow/scripts/plan.py $(CONFIG) $(if $(SPEEDS),--speeds $(SPEEDS)) $(if $(GPUS),--gpus $(GPUS)) \
+	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/plan.py $(CONFIG) $(if $(SPEEDS),--speeds $(SPEEDS)) $(if $(GPUS),--gpus $(GPUS)) \
 		$(if $(OUT),--out $(OUT))
 
 rehearsal: $(READY) ## run an experiment's whole graph in minutes, to find mistakes: make rehearsal CONFIG=my.yaml
-	snakemake --cores $(CORES) --configfile $(CONFIG) --config rehearsal=true
+	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) --config rehearsal=true
 	@echo "rehearsed: every job has run on a few generated images; tables and plots in results/rehearsal mean nothing"
 
 test: $(READY) ## run the default test suite, in two processes

@@ -22,9 +22,7 @@ if args.ids:
 seeds = paper.finished(list(chain.from_iterable(map(files.read_json, args.rows))))
 table = paper.table(published, seeds)
 
-files.write_text(args.csv, table.to_csv(index=False))
-files.write_text(args.md, tables.as_markdown(table))
-if args.tex:
-    files.write_text(args.tex, tables.as_latex(table))
+for path in filter(None, (args.csv, args.md, args.tex)):
+    tables.write(path, table)
 for experiment, ids in paper.missing(published, table).items():
     print(f"not run at full scale: config/paper/{experiment}.yaml: {', '.join(ids)}")

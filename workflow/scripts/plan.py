@@ -36,6 +36,8 @@ def main():
 
 def plan_page(args):
     content = yaml.safe_load(args.config.read_text())
+    if not isinstance(content, dict):
+        raise ConfigError(f"{args.config}: found no experiment; expected keys and values")
     experiment = load_with_includes(content, str(args.config), PROJECT, [args.config.parent])
     layout = Layout(experiment.experiment, experiment.dataset.name)
     images = count_images(experiment, layout, "train")

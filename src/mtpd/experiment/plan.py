@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtpd.experiment import chains, schedule, speeds, stage_graph
+from mtpd.experiment import backbones, chains, schedule, speeds, stage_graph
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Experiment
 from mtpd.experiment.stage_graph import Node
@@ -108,8 +108,13 @@ class Source:
 
 
 def sources(experiment: Experiment, layout: Layout) -> list[Source]:
-    """Every file and download that the experiment names, and whether it is there."""
-    return [
+    """Every file and download that the experiment or its detectors' configs name, and whether it is there."""
+    pretrained = [
+        Source(user, name, Path(path).exists())
+        for user, found in backbones.by_user(experiment).items()
+        for name, path in found.items()
+    ]
+    return pretrained + [
         Source(
             name, found.file or found.url, Path(found.file or layout.detector(name, "weights.pth")).exists()
         )

@@ -133,8 +133,7 @@ def _disk(plan: Plan) -> str:
 
 def _sources(sources: list[Source]) -> str:
     rows = [[found.detector, found.place, "yes" if found.present else "no"] for found in sources]
-    listed = _table(["detector", "file or URL", "there"], rows) if rows else "None."
-    return f"{listed}\n\nPretrained backbones that configs name are not listed here."
+    return _table(["detector", "file or URL", "there"], rows) if rows else "None."
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -42,7 +42,7 @@ def rehearsed(experiment: Experiment) -> Experiment:
 
 def _dataset(dataset: Dataset) -> Dataset:
     """A generated one. Where the real one is on disk, it still names it: the class names are read there."""
-    scale = (min(max(dataset.scale), LONG_SIDE), min(min(dataset.scale), SHORT_SIDE))
+    scale = _small(dataset.scale)
     drawn = Generate(train=TRAINING_IMAGES, val=VALIDATION_IMAGES, size=scale[1])
     return dataset.model_copy(
         update={
@@ -52,6 +52,10 @@ def _dataset(dataset: Dataset) -> Dataset:
             "min_image_side": min(dataset.min_image_side, LEAST_SIDE),
         }
     )
+
+
+def _small(scale: tuple[int, int]) -> tuple[int, int]:
+    return min(max(scale), LONG_SIDE), min(min(scale), SHORT_SIDE)
 
 
 def _detector(detector: Detector, layout: Layout, name: str) -> Detector:
@@ -69,7 +73,7 @@ def _recipe(recipe: Recipe) -> Recipe:
     micro = recipe.micro_batch_size and math.gcd(recipe.micro_batch_size, BATCH)
     precision = "bfloat16" if recipe.precision == "float16" else recipe.precision
     small = {"batch_size": BATCH, "micro_batch_size": micro, "precision": precision}
-    scales = recipe.scales and ((LONG_SIDE, SHORT_SIDE),)
+    scales = recipe.scales and tuple(dict.fromkeys(map(_small, recipe.scales)))
     return recipe.model_copy(update={**small, "scales": scales})
 
 

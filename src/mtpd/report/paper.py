@@ -13,7 +13,7 @@ from mtpd.report import tables
 COCO = ("coco2017", 5000)  # name of the data set in config/paper, and images of COCO's val2017
 KEYS = ["id", "kind"]  # of a result; one run may give two, of boxes and of masks
 COLUMNS = ["id", "student", "kind", "loss", "arm", "teachers", "epochs", "paper's AP", "source"]
-OURS = ["chain", "seeds", "AP", tables.HALF_WIDTH, "difference", "full scale"]
+OURS = ["data", "recipe", "chain", "seeds", "AP", tables.HALF_WIDTH, "difference", "full scale"]
 
 
 def read_published(path: Path) -> pd.DataFrame:
@@ -58,17 +58,27 @@ def table(published: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
     ours = groups.agg(["mean", "count", tables.half_width]).reset_index().drop(columns="student")
     ours = ours.rename(columns={"mean": "AP", "count": "seeds", "half_width": tables.HALF_WIDTH})
     found = published.merge(ours, on=KEYS, how="left")
+    found["data"] = [_data_of(row) for row in found.to_dict("records")]
     found["difference"] = found["AP"] - found["paper's AP"]
     found["full scale"] = [_full_scale(row) for row in found.to_dict("records")]
     return found[[*COLUMNS, *OURS]].astype({"seeds": "Int64"})
 
 
+def _data_of(row: dict) -> str | None:
+    """The data set of a run, with its number of validation images."""
+    return None if pd.isna(row["chain"]) else f"{row['dataset']} ({row['images']:.0f})"
+
+
 def _full_scale(row: dict) -> str | None:
-    """Whether ours has the paper's data and epochs."""
+    """Whether ours has the paper's data, epochs, and teachers where it names them."""
     if pd.isna(row["chain"]):
         return None
-    epochs = "+".join(str(stage.epochs) for stage in chains.parse(row["chain"]).stages)
-    return "yes" if (row["dataset"], row["images"], epochs) == (*COCO, row["epochs"]) else "no"
+    stages = chains.parse(row["chain"]).stages
+    epochs = "+".join(str(stage.epochs) for stage in stages)
+    teachers = " > ".join("~".join(stage.teachers) for stage in stages)
+    named = teachers if pd.isna(row["teachers"]) else row["teachers"]
+    ours = (row["dataset"], row["images"], epochs, teachers)
+    return "yes" if ours == (*COCO, row["epochs"], named) else "no"
 
 
 def missing(published: pd.DataFrame, found: pd.DataFrame) -> dict[str, list[str]]:
