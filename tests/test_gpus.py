@@ -146,6 +146,13 @@ def test_missing_gpus_are_reported_before_the_first_job(tmp_path, monkeypatch):
     assert not (tmp_path / "results").exists()
 
 
+def test_downloads_need_no_gpus(tmp_path, monkeypatch):
+    """They run where there is a network, which can be another machine than the jobs'."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    code, said = snakemake(tmp_path, "--", "fetched", config=with_gpus(tmp_path, 2))
+    assert code == 0, said
+
+
 def test_no_more_jobs_run_than_there_are_gpus_for(tmp_path, monkeypatch):
     """Three stages could start at once; with one simulated GPU they start, and fail, one by one."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")

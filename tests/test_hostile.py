@@ -9,6 +9,8 @@ import tarfile
 import pytest
 import torch
 from conftest import build, progressive_stage, spec
+from mmengine.config import Config
+from mmengine.runner import checkpoint as tables
 from mmengine.runner.checkpoint import CheckpointLoader, load_from_http
 
 from mtpd.detectors import checkpoints
@@ -128,9 +130,21 @@ def through_mmengines_own_reader(path, dataset, tmp_path):
     CheckpointLoader.load_checkpoint(str(path))
 
 
-@pytest.mark.parametrize(
-    "door", [as_teacher, as_start_of_a_chain, as_scored_detector, through_mmengines_own_reader]
+def through_mmengines_reader_of_local_names(path, dataset, tmp_path):
+    """What ``openmmlab://`` names that stand for local files go through."""
+    tables._safe_torch_load(str(path), map_location="cpu")
+
+
+DOORS = (
+    as_teacher,
+    as_start_of_a_chain,
+    as_scored_detector,
+    through_mmengines_own_reader,
+    through_mmengines_reader_of_local_names,
 )
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_a_checkpoint_with_code_is_refused_by_every_reader(door, hostile, dataset, tmp_path):
     with pytest.raises(checkpoints.CheckpointError, match=r"hostile\.pth: refused"):
         door(hostile, dataset, tmp_path)
@@ -178,3 +192,23 @@ def test_pretrained_backbones_are_fetched_with_their_hash_and_read_as_data(tmp_p
     with pytest.raises(checkpoints.CheckpointError, match="refused"):
         load_from_http(f"file://{plain}")
     assert not (tmp_path / "intruder-was-here").exists()
+
+
+def test_a_config_within_a_checkpoint_does_not_run(tmp_path):
+    """When mmengine resumes, it runs ``meta["config"]`` as Python, if it is there."""
+    trace = tmp_path / "intruder-was-here"
+    config = f"import os\nos.mkdir({str(trace)!r})\n"
+    torch.save(checkpoint(meta={"config": config, "epoch": 1}), tmp_path / "state.pth")
+    found = CheckpointLoader.load_checkpoint(str(tmp_path / "state.pth"))
+    assert found["meta"] == {"epoch": 1}
+    assert not trace.exists()
+    with contextlib.suppress(Exception):
+        Config.fromstring(config, ".py")
+    assert trace.exists()  # so it would have run
+
+
+def test_an_empty_file_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "empty.pth"
+    path.touch()
+    with pytest.raises(checkpoints.CheckpointError, match=r"empty\.pth: refused"):
+        checkpoints.read_checkpoint(path)

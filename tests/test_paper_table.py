@@ -77,6 +77,20 @@ def test_other_data_or_epochs_are_not_full_scale(change, scale, folder):
     assert found["full scale"].dropna().tolist() == [scale]
 
 
+@pytest.mark.parametrize(
+    ("chain", "scale"), [("a@12+b@12", "yes"), ("b@12+a@12", "no"), ("none@12+none@12", "no")]
+)
+def test_other_teachers_than_the_papers_are_not_full_scale(chain, scale, folder):
+    found = table([run(folder, "both", chain, 0, bbox=42.0, segm=38.0)])
+    assert set(found["full scale"].dropna()) == {scale}
+
+
+def test_runs_of_one_result_can_be_told_apart(folder):
+    runs = [run(folder, "alone", "none@12", 0, dataset=name, bbox=31.0) for name in ("coco2017", "other")]
+    found = table(runs)
+    assert found[found["id"] == "alone"]["data"].tolist() == ["coco2017 (5000)", "other (5000)"]
+
+
 def test_a_rehearsal_is_a_row_beside_the_full_run(folder):
     rows = [run(folder, "alone", "none@12", 0, bbox=31.0), run(folder, "alone", "none@1", 0, bbox=3.0)]
     found = table(rows)

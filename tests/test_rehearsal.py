@@ -45,7 +45,12 @@ def on_disk(**changes):
             "pkd": {"loss": {"name": "pkd"}},
         },
         "arms": {
-            "no-teacher": {"recipe": "alone", "chain": "none@12", "seeds": [0, 1]},
+            "no-teacher": {
+                "recipe": "alone",
+                "chain": "none@12",
+                "seeds": [0, 1],
+                "paper": "retinanet_r50-baseline",
+            },
             "progressive": {
                 "recipe": "pkd",
                 "policy": "bgs",
@@ -148,6 +153,7 @@ def test_an_experiment_without_its_data_and_checkpoints_is_rehearsed_to_tables_a
         "progressive",
         "every-teacher-pkd-all",
     ]
+    assert (tables / "paper.md").exists()
     for path in (*tables.glob("*.md"), *tables.glob("*.tex")):
         assert stamps.WORDS in path.read_text().splitlines()[0], path
     drawn = list(figures.glob("*.svg"))

@@ -234,9 +234,9 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
 
 def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:
     """Give the student the neck and heads of ``stage.inherits``; the names of the tensors, by outcome."""
-    own = checkpoints.classes_of_checkpoint(stage.inherited_weights) or classes
-    per_class = configs.class_dependent(stage.student, classes) if own != classes else set()
     source = checkpoints.load(stage.inherits, stage.inherited_weights, classes)
+    other = source.dataset_meta["classes"] != classes
+    per_class = configs.class_dependent(stage.student, classes) if other else set()
     return inherit(student, source.state_dict(), per_class)
 
 
