@@ -64,7 +64,6 @@ CHANGES = [
     ("detectors.student.train.seed", 1, {"train_stage": 1, **ONE_DETECTOR}),
     ("order.probe_images", 8, ORDER),
     ("order.max_teachers", 1, ORDER),
-    ("order.ridge", 1e-3, ORDER),
     ("order.seed", 1, ORDER),
     ("recipes.alone.batch_size", 2, RETRAINED),
     ("recipes.alone.optimizer.lr", 2e-3, RETRAINED),
