@@ -69,6 +69,7 @@ CHANGES = [
     ("recipes.alone.optimizer.lr", 2e-3, RETRAINED),
     ("recipes.pkd.loss.options.weight", 5, DISTILLED),
     ("recipes.pkd.loss.name", "feature-matching", DISTILLED),
+    ("recipes.pkd.loss.adaptors", "always", DISTILLED),
     ("recipes.pkd.batch_size", 2, DISTILLED),
     ("recipes.pkd.optimizer.lr", 2e-3, DISTILLED),
     ("recipes.pkd.optimizer.type", "Adam", DISTILLED),

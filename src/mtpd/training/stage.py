@@ -228,8 +228,8 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
     scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
     loss = stage.recipe["loss"]
     taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
-    distiller = Distiller(student, teachers, loss["name"], loss["options"], taps, scales, get_device())
-    return distiller, inherited
+    settings = loss["name"], loss["options"], taps, scales, get_device(), loss["adaptors"]
+    return Distiller(student, teachers, *settings), inherited
 
 
 def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:
