@@ -22,13 +22,27 @@ def test_complexity_of_dino():
     assert complexity(detector, torch.zeros(1, 3, 256, 256))["gmacs"] > 0  # room for its 900 queries
 
 
+class Convolution(torch.nn.Module):
+    """Takes what a detector takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False)
+        self.runs = 0
+
+    def forward(self, image, samples, mode):
+        self.runs += 1
+        return self.conv(image)
+
+
 def test_multiply_adds_of_a_convolution_are_its_weights_times_its_positions():
-    class One(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False)
+    found = complexity(Convolution(), torch.zeros(1, 3, 20, 30))
+    assert found["gmacs"] == pytest.approx(3 * 5 * 9 * 20 * 30 / 1e9)
 
-        def forward(self, image, samples, mode):
-            return self.conv(image)
 
-    assert complexity(One(), torch.zeros(1, 3, 20, 30))["gmacs"] == pytest.approx(3 * 5 * 9 * 20 * 30 / 1e9)
+@pytest.mark.parametrize("once", [True, False])
+def test_a_rehearsal_runs_a_detector_twice(once):
+    """To count multiply-adds, and for the milliseconds; a measurement runs it at least ten times."""
+    detector = Convolution()
+    assert complexity(detector, torch.zeros(1, 3, 20, 30), once)["ms_per_image"] > 0
+    assert detector.runs == 2 if once else detector.runs > 10

@@ -20,7 +20,7 @@ MIN_RUNS, MIN_SECONDS = 10, 2.0
 
 
 @torch.no_grad()
-def complexity(detector: nn.Module, image: Tensor) -> dict[str, float]:
+def complexity(detector: nn.Module, image: Tensor, once: bool = False) -> dict[str, float]:
     """Cost of backbone, neck and heads on one image, without the post-processing after the last head.
 
     For a two-stage detector this includes the proposals, because the second stage needs them.
@@ -28,6 +28,7 @@ def complexity(detector: nn.Module, image: Tensor) -> dict[str, float]:
     Args:
         detector: an mmdet detector, in eval mode.
         image: 1 x 3 x H x W, on the detector's device.
+        once: time a single run, without warming up, as in a rehearsal.
 
     Returns:
         ``params_m`` (millions), ``gmacs`` (10^9 multiply-adds, which mmdet's tools call FLOPs) and
@@ -41,15 +42,16 @@ def complexity(detector: nn.Module, image: Tensor) -> dict[str, float]:
     return {
         "params_m": sum(p.numel() for p in detector.parameters()) / 1e6,
         "gmacs": counter.get_total_flops() / 2e9,
-        "ms_per_image": _milliseconds(detector, image, samples),
+        "ms_per_image": _milliseconds(detector, image, samples, once),
     }
 
 
-def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSample]) -> float:
-    for _ in range(WARM_UP):
+def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSample], once: bool) -> float:
+    warm_up, min_runs, min_seconds = (0, 1, 0.0) if once else (WARM_UP, MIN_RUNS, MIN_SECONDS)
+    for _ in range(warm_up):
         detector(image, samples, mode="tensor")
     times: list[float] = []
-    while len(times) < MIN_RUNS or sum(times) < MIN_SECONDS:
+    while len(times) < min_runs or sum(times) < min_seconds:
         started = time.perf_counter()
         detector(image, samples, mode="tensor")
         if image.is_cuda:
@@ -58,8 +60,8 @@ def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSampl
     return 1000 * statistics.median(times)
 
 
-def complexities(dataset: dict, specs: dict[str, dict]) -> pd.DataFrame:
-    """Complexity of each detector, by name (index), on an image of the size that it sees."""
+def complexities(dataset: dict, specs: dict[str, dict], once: bool = False) -> pd.DataFrame:
+    """``complexity`` of each detector, by name (index), on an image of the size that it sees."""
     classes = coco.classes_of(dataset["train"]["annotations"])
     found = {}
     for name, spec in specs.items():
@@ -67,5 +69,5 @@ def complexities(dataset: dict, specs: dict[str, dict]) -> pd.DataFrame:
         detector = configs.build(configs.without_pretraining(config)).to(get_device()).eval()
         width, height = pipelines.at_scale(dataset, spec)["scale"]
         image = torch.zeros(1, 3, height, width, device=get_device())
-        found[name] = complexity(detector, image)
+        found[name] = complexity(detector, image, once)
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("detector")
