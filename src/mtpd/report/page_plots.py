@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mtpd.report.plots import COLOURS, FRAME_COLOUR, NO_TEACHER_COLOUR
 
@@ -124,8 +125,9 @@ def loss_and_ap(histories: pd.DataFrame, arms: list[str]) -> Figure:
         total = history.index + 1
         axis.plot(total, history["loss"], color=COLOURS[0], label="training loss (log scale)")
         axis.set(title=arm, xlabel="total epochs", yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         other = axis.twinx()
         there = history["AP"].notna()
         other.plot(total[there], history["AP"][there], "o", color=FRAME_COLOUR, label="AP (validation)")
