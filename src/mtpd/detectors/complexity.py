@@ -28,7 +28,7 @@ def complexity(detector: nn.Module, image: Tensor, once: bool = False) -> dict[s
     Args:
         detector: an mmdet detector, in eval mode.
         image: 1 x 3 x H x W, on the detector's device.
-        once: time a single run, without warming up, as in a rehearsal.
+        once: run it a single time, as in a rehearsal; the milliseconds are then those of the counting.
 
     Returns:
         ``params_m`` (millions), ``gmacs`` (10^9 multiply-adds, which mmdet's tools call FLOPs) and
@@ -38,26 +38,30 @@ def complexity(detector: nn.Module, image: Tensor, once: bool = False) -> dict[s
     shapes = dict.fromkeys(("img_shape", "ori_shape", "pad_shape", "batch_input_shape"), size)
     samples = [DetDataSample(metainfo={"img_id": 0, "scale_factor": (1.0, 1.0), **shapes})]
     with FlopCounterMode(display=False) as counter:
-        detector(image, samples, mode="tensor")
+        counted = _timed(detector, image, samples)
     return {
         "params_m": sum(p.numel() for p in detector.parameters()) / 1e6,
         "gmacs": counter.get_total_flops() / 2e9,
-        "ms_per_image": _milliseconds(detector, image, samples, once),
+        "ms_per_image": counted if once else _milliseconds(detector, image, samples),
     }
 
 
-def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSample], once: bool) -> float:
-    warm_up, min_runs, min_seconds = (0, 1, 0.0) if once else (WARM_UP, MIN_RUNS, MIN_SECONDS)
-    for _ in range(warm_up):
-        detector(image, samples, mode="tensor")
+def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSample]) -> float:
+    for _ in range(WARM_UP):
+        _timed(detector, image, samples)
     times: list[float] = []
-    while len(times) < min_runs or sum(times) < min_seconds:
-        started = time.perf_counter()
-        detector(image, samples, mode="tensor")
-        if image.is_cuda:
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+    while len(times) < MIN_RUNS or sum(times) < 1000 * MIN_SECONDS:
+        times.append(_timed(detector, image, samples))
+    return statistics.median(times)
+
+
+def _timed(detector: nn.Module, image: Tensor, samples: list[DetDataSample]) -> float:
+    """Milliseconds of one run."""
+    started = time.perf_counter()
+    detector(image, samples, mode="tensor")
+    if image.is_cuda:
+        torch.cuda.synchronize()
+    return 1000 * (time.perf_counter() - started)
 
 
 def complexities(dataset: dict, specs: dict[str, dict], once: bool = False) -> pd.DataFrame:
