@@ -59,11 +59,6 @@ def measure(
     return pd.DataFrame(rows, columns=["source", "target", "stride", "cost", "positions"])
 
 
-def over_levels(costs: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """C(source -> target): the mean over levels."""
-    return costs.groupby(["source", "target"])["cost"].mean().to_dict()
-
-
 @torch.no_grad()
 def _features(detector: nn.Module, found: list[taps.Tap], batch: dict, scale: float) -> dict[int, Tensor]:
     """Levels by stride."""
