@@ -11,8 +11,8 @@ import psutil
 CORES, MEMORY_MB = 2, 16000
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 
-# One user, no accounting, no cgroups, so that it runs in a container too. MinJobAge is Slurm's default. A job of
-# the partition "urgent" takes the node from those of "main", which go back to the queue.
+# One user, no accounting, no cgroups, so that it runs in a container too. MinJobAge is Slurm's default. A job
+# of the partition "urgent" takes the node from those of "main", which go back to the queue.
 CONFIG = """\
 ClusterName=mtpd
 SlurmctldHost={host}(127.0.0.1)
@@ -45,15 +45,15 @@ PartitionName=main Default=YES Nodes=ALL PriorityTier=1
 PartitionName=urgent Nodes=ALL PriorityTier=10
 """
 
-# In a job, the plugin takes SLURM_CONF out of the environment of srun. On a cluster, srun finds the configuration in
-# its usual place; here it does not.
+# In a job, the plugin takes SLURM_CONF out of the environment of srun. On a cluster, srun finds the
+# configuration in its usual place; here it does not.
 SRUN = """\
 #!/bin/sh
 SLURM_CONF={folder}/slurm.conf exec {srun} "$@"
 """
 
 
-def until(happened, within=180):
+def until(happened, within=300):
     """Wait for something to become true, and return it.
 
     Raises:
@@ -127,6 +127,11 @@ class Cluster:
         """The numbers of the jobs in these states, by default of all that have not ended."""
         chosen = ["--states", ",".join(states)] if states else []
         return self.run("squeue", "--noheader", "--format", "%i", *chosen).split()
+
+    def processes(self, job):
+        """Slurm's own processes that look after a job on the node."""
+        found = psutil.process_iter(["cmdline"])
+        return [one for one in found if f"slurmstepd: [{job}." in " ".join(one.info["cmdline"] or [])]
 
     def set_node(self, state):
         """As an administrator does: DRAIN, DOWN, RESUME."""
