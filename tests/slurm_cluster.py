@@ -7,8 +7,10 @@ import subprocess
 import time
 
 import psutil
+from conftest import PROJECT
 
 CORES, MEMORY_MB = 2, 16000
+WITHOUT_ACCOUNTING = PROJECT / "slurm/without-accounting"  # as a user of such a cluster has it in PATH
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 
 # One user, no accounting, no cgroups, so that it runs in a container too. MinJobAge is Slurm's default. A job
@@ -92,7 +94,7 @@ class Cluster:
                 if not name.startswith(("SLURM_", "SBATCH_"))
             },
             "SLURM_CONF": str(folder / "slurm.conf"),
-            "PATH": f"{srun.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(srun.parent), str(WITHOUT_ACCOUNTING), os.environ["PATH"]]),
         }
         self.daemons = {}
 
