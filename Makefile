@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study fetch plan rehearsal report paper test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study fetch plan rehearsal report paper test test-slow test-faults test-slurm lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ test-slow: $(READY) ## run the tests that the default suite leaves out
 
 test-faults: $(READY) ## interrupt the tiny experiment many times and compare results (15 minutes)
 	pytest -m faults
+
+test-slurm: $(READY) ## run the tests on a Slurm cluster of one node (installs Debian's Slurm; root)
+	envs/slurm.sh
+	pytest -n 2 -m slurm
 
 lint: $(READY) ## ruff, snakefmt, snakemake --lint
 	ruff check .
