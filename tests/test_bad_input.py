@@ -150,6 +150,10 @@ def test_bad_boxes_are_accepted_where_the_experiment_says_so(folder, experiment)
     )  # something must stop it
     said = refused(folder, experiment)
     assert "boxes empty" not in said
+    assert (
+        "data/train.json: 1 boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes: "
+        "annotation 1 ([5, 5, 0, 3])"
+    ) in said
     assert "detectors.swin" in said
 
 
