@@ -1,6 +1,8 @@
 """A web server on this machine that answers badly, when a test says so."""
 
+import io
 import threading
+import zipfile
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,3 +58,12 @@ def serving():
         finally:
             server.shutdown()
             thread.join()
+
+
+def zipped(files):
+    """A zip file, as bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()

@@ -112,6 +112,14 @@ def test_a_wrong_key_stops_snakemake(key, value, words, folder, experiment):
     assert f"own.yaml: {words}" in said, said
 
 
+@pytest.mark.parametrize(
+    ("key", "path"), [("dataset.train.annotations", "data/none.json"), ("dataset.val.images", "data/none")]
+)
+def test_missing_data_stop_snakemake(key, path, folder, experiment):
+    said = refused(folder, with_wrong_key(experiment, key, path))
+    assert f"{key}: no such file or folder: {path}" in said, said
+
+
 def test_more_stages_than_epochs_are_refused(folder, experiment):
     experiment["detectors"]["other"] = experiment["detectors"]["swin"]
     experiment["pools"]["all"] = ["swin", "other"]
@@ -150,6 +158,10 @@ def test_bad_boxes_are_accepted_where_the_experiment_says_so(folder, experiment)
     )  # something must stop it
     said = refused(folder, experiment)
     assert "boxes empty" not in said
+    assert (
+        "data/train.json: 1 boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes: "
+        "annotation 1 ([5, 5, 0, 3])"
+    ) in said
     assert "detectors.swin" in said
 
 

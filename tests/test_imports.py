@@ -18,7 +18,7 @@ ALLOWED = {
     "fetch": {"files"},
     "gpus": set(),
     "experiment": set(),
-    "data": {"files"},
+    "data": {"files", "fetch"},
     "detectors": {"", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},
     "evaluation": {"data", "detectors"},

@@ -142,6 +142,31 @@ def test_speeds_come_from_finished_stages_and_from_a_table(tmp_path):
             speeds.read(path)
 
 
+def test_data_to_download_are_counted_until_they_are_there():
+    sizes = {"data/annotations": 5 * 10**8, "data/train": 2 * 10**9, "data/other": 10**9}
+    archive = {"sha256": "01234567", "files": 3}
+    dataset = {
+        "name": "shapes",
+        "train": {"annotations": "data/annotations/train.json", "images": "data/train"},
+        "val": {"annotations": "data/annotations/val.json", "images": "else/val"},
+        "download": {
+            folder: {**archive, "url": f"http://h/{folder}.zip", "bytes": size}
+            for folder, size in sizes.items()
+        },
+    }
+    experiment = load_experiment({**small(), "dataset": dataset})
+
+    def page():
+        return plan_text.page(planned(ORDERS), plan.sources(experiment, LAYOUT))
+
+    assert "| data | http://h/data/train.zip | 2.0 | no |" in page()
+    assert "To download, as far as sizes are known: 2.5 GB." in page()
+    assert "data/other" not in page()  # the experiment names nothing in it
+    files.write_text("data/train/1.jpg", "an image")
+    assert "| data | http://h/data/train.zip | 2.0 | yes |" in page()
+    assert "To download, as far as sizes are known: 0.5 GB." in page()
+
+
 def test_images_are_counted_without_parsing(tmp_path):
     path = tmp_path / "a.json"
     files.write_json(
@@ -154,14 +179,16 @@ def test_the_script_prints_a_plan_without_torch(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
     table = tmp_path / "speeds.csv"
     table.write_text("student,teachers,seconds_per_image\nr18w4,none,0.01\n")
-    script = [sys.executable, PROJECT / "workflow/scripts/plan.py", PROJECT / "config/config.yaml"]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{PROJECT / 'src'}"}
+    script = [sys.executable, PROJECT / "workflow/scripts/plan.py"]
+    options = ["--speeds", table, "--gpus", "3", "--out", "plan.md"]
     done = subprocess.run(
-        [*script, "--speeds", table, "--gpus", "3", "--out", "plan.md"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{PROJECT / 'src'}"},
-        capture_output=True,
-        text=True,
+        [*script, PROJECT / "config/config.yaml", *options], env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == (tmp_path / "plan.md").read_text()
     assert "| 3 | at least" in done.stdout
-    assert "| swin32 |" in done.stdout and "config/zoo/swin32.pth | yes |" in done.stdout
+    assert "| swin32 |" in done.stdout and "config/zoo/swin32.pth |  | yes |" in done.stdout
+    paper = [*script, PROJECT / "config/paper/retinanet_convolutional.yaml"]  # whose data are not here
+    done = subprocess.run(paper, env=env, capture_output=True, text=True)
+    assert "- training images: 118287" in done.stdout, done.stderr

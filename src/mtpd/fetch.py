@@ -100,15 +100,30 @@ def fetch(wanted: Wanted, target: Path, work: Path, sleep: Callable[[float], Non
     Raises:
         FetchError: no address gave the file, its hash is wrong, or it cannot be written.
     """
+    with fetched(wanted, work, sleep, keep=True) as found:
+        if not files.copy_checked(found, target, wanted.sha256):
+            raise FetchError(f"{target}: differs from {found} after copying: is the disk sound?")
+
+
+@contextmanager
+def fetched(
+    wanted: Wanted, work: Path, sleep: Callable[[float], None] = time.sleep, keep: bool = False
+) -> Iterator[Path]:
+    """A file inside the block: that of a cache, or one from the network, which is deleted after the block.
+
+    Args and errors are those of ``fetch``; ``keep``: whether what comes from the network is put into the
+    cache. If the block fails, the next call goes on with what has arrived.
+    """
     partial = work / f"{wanted.name}.{files.fingerprint([wanted.url, wanted.sha256])}.part"
     try:
         with _alone(partial):
-            if _from_cache(wanted, target):
+            if cached := _in_cache(wanted):
+                yield cached
                 return
             _download(wanted, partial, sleep)
-            _into_cache(wanted, partial)
-            if not files.copy_checked(partial, target, wanted.sha256):
-                raise FetchError(f"{target}: differs from {partial} after copying: is the disk sound?")
+            if keep:
+                _into_cache(wanted, partial)
+            yield partial
             partial.unlink()
     except OSError as error:
         raise FetchError(
@@ -127,16 +142,16 @@ def _alone(partial: Path) -> Iterator[None]:
         yield
 
 
-def _from_cache(wanted: Wanted, target: Path) -> bool:
-    """Copy the file from a cache that has it."""
+def _in_cache(wanted: Wanted) -> Path | None:
+    """The file in a cache that has it."""
     for found in (cache() / wanted.name, torch_cache() / wanted.name):
         if not found.is_file():
             continue
-        if files.copy_checked(found, target, wanted.sha256):
+        if files.sha256(found).startswith(wanted.sha256):
             print(f"{wanted.name}: taken from {found}")
-            return True
+            return found
         print(f"{found}: not used, its SHA-256 does not begin with {wanted.sha256}")
-    return False
+    return None
 
 
 def _into_cache(wanted: Wanted, partial: Path) -> None:

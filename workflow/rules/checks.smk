@@ -17,7 +17,8 @@ def check_first():
     say_what_is_to_fetch()
     if set(workflow.dag_settings.targets) == {"fetched"}:
         return  # a machine with a network, perhaps without GPUs
-    wrong = lengths.too_long(experiment, workflow.non_local_exec) or gpu_problems() or problems_of_subjects()
+    wrong = lengths.too_long(experiment, workflow.non_local_exec)
+    wrong = wrong or [*gpu_problems(), *missing_data()] or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 
@@ -27,6 +28,22 @@ def say_what_is_to_fetch():
     for path, detector, address in downloads():
         if not Path(path).exists():
             logger.info(f"To be fetched, if a job needs it: {address}, for detectors.{detector}, as {path}")
+    for folder in data_to_fetch:
+        archive = experiment.dataset.download[folder]
+        logger.info(f"To be fetched: {archive.url} ({archive.bytes / 1e9:.1f} GB), for dataset, as {folder}")
+
+
+def missing_data():
+    """The data that are missing, because the other checks read them, and how to get what can be downloaded."""
+    missing = consistency.missing_data(experiment)
+    if not data_to_fetch:
+        return missing
+    size = sum(experiment.dataset.download[folder].bytes for folder in data_to_fetch) / 1e9
+    return [
+        *missing,
+        f"dataset: not there yet: {', '.join(data_to_fetch)}: first download {size:.1f} GB with the target "
+        "'fetched' (make fetch CONFIG=...), or name your copy in dataset.train and dataset.val",
+    ]
 
 
 def problems_of_subjects():

@@ -21,3 +21,35 @@ rule draw_shapes:
     shell:
         "{params.script} --split {wildcards.split} --images {params.images} --size {params.size}"
         " --seed {params.seed} --folder {output.images:q} --annotations {output.annotations:q} > {log:q} 2>&1"
+
+
+# No error yet: what is fetched needs no data.
+if workflow.is_main_process:
+    for line in consistency.missing_data(experiment):
+        logger.warning(line)
+
+
+# Only what is missing has a rule, so that Snakemake never removes data as the output of a job.
+for folder, paths in data_to_fetch.items():
+
+    rule:
+        name:
+            f"fetch_{as_name(folder)}"
+        output:
+            [directory(path) if path == folder else path for path in paths],
+        log:
+            f"logs/downloads/{as_name(folder)}.log",
+        priority: 1
+        localrule: True
+        conda:
+            "../../envs/mtpd.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=600,
+        params:
+            **experiment.dataset.download[folder].model_dump(include={"url", "sha256", "files"}),
+            script=script("fetch_data.py"),
+            folder=folder,
+        shell:
+            "{params.script} --url {params.url:q} --sha256 {params.sha256} --files {params.files}"
+            " --folder {params.folder:q} > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"

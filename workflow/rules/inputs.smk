@@ -3,10 +3,20 @@
 They are in a file of their own because `snakemake --lint` requires it.
 """
 
+# Data
+
+# The folders that can be downloaded and are missing, each with the paths that the experiment names in it.
+data_to_fetch = sources.data_to_fetch(experiment)
+
 
 def annotations():
     """The annotation file of each split."""
     return specs.annotations(experiment, layout)
+
+
+def as_name(folder):
+    """A path as a part of the name of a rule."""
+    return re.sub(r"\W+", "_", folder)
 
 
 def config_files(names):

@@ -59,11 +59,14 @@ def orders_in(layout):
 
 
 def count_images(experiment, layout, split):
-    """Of a split; None if its annotations are not there yet."""
+    """Of a split; None if its annotations are not there yet, and no download says how many images it has."""
     if experiment.dataset.generate:
         return getattr(experiment.dataset.generate, split)
-    path = Path(specs.annotations(experiment, layout)[split])
-    return coco.count_listed(path) if path.exists() else None
+    found = specs.split(experiment, layout, split)
+    if Path(found["annotations"]).exists():
+        return coco.count_listed(found["annotations"])
+    archive = experiment.dataset.download.get(found["images"])
+    return archive.files if archive else None
 
 
 def stage_sizes(experiment, layout):

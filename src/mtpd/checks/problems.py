@@ -89,6 +89,8 @@ class Checks:
         found = coco.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
         if found:
             raise Wrong(*found)
+        for line in coco.accepted_boxes(split["annotations"]):  # none, if they are not accepted
+            self.say(line)
         return {"images": coco.count_images(split["annotations"])}
 
     def segmentations(self, name: str) -> None:

@@ -124,6 +124,16 @@ def without_segmentation(annotations: str) -> list[str]:
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 
+def accepted_boxes(annotations: str) -> list[str]:
+    """A line if a sound file has boxes that only ``skip_bad_boxes`` accepts; mmdet trains without them."""
+    coco = _parsed(annotations)
+    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
+    bad = [item for item in coco["annotations"] if _is_bad(item["bbox"], sizes[item["image_id"]])]
+    what = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
+    found = [(what, f"annotation {item['id']} ({item['bbox']})") for item in bad]
+    return [f"{annotations}: {line}" for line in _by_kind(found)]
+
+
 def _by_kind(found: list[tuple[str, str]]) -> list[str]:
     """(what, which) as lines: the first few of each kind, and how many more there are."""
     kinds: dict[str, list[str]] = {}

@@ -33,12 +33,29 @@ def problems(experiment: Experiment) -> list[str]:
 
 
 def missing_files(experiment: Experiment) -> list[str]:
-    """Files and folders that the experiment names and that do not exist, a line each."""
+    """Configs and checkpoints that the experiment names and that do not exist, a line each."""
     return [
         f"{key}: no such file or folder: {path}"
         for key, path in sources.named_files(experiment).items()
         if not Path(path).exists()
     ]
+
+
+def missing_data(experiment: Experiment) -> list[str]:
+    """Data that the experiment names, that do not exist and that it cannot download, a line each."""
+    to_fetch = [path for paths in sources.data_to_fetch(experiment).values() for path in paths]
+    return [
+        f"{key}: no such file or folder: {path}{_why_not_fetched(experiment, path)}"
+        for key, path in sources.named_data(experiment).items()
+        if not Path(path).exists() and path not in to_fetch
+    ]
+
+
+def _why_not_fetched(experiment: Experiment, path: str) -> str:
+    folder = str(Path(path).parent)
+    if folder not in experiment.dataset.download:
+        return ""
+    return f" ({folder} has other files, so it is not downloaded: complete it, or move it away)"
 
 
 def unknown_results(experiment: Experiment, known: set[str]) -> list[str]:

@@ -11,6 +11,7 @@ from mtpd.experiment import chains
 
 Name = Annotated[str, StringConstraints(pattern=f"^{chains.NAME}$")]
 Names = tuple[Name, ...]
+Folder = Annotated[str, StringConstraints(pattern="[^/]$")]  # without a slash at the end
 Seed = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=32)]
 Scale = tuple[Side, Side]  # width and height that images are resized to fit into, pixels

@@ -8,6 +8,7 @@ from pathlib import Path
 from mtpd.experiment import backbones, chains, schedule, speeds, stage_graph
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Experiment
+from mtpd.experiment.sources import data_to_fetch, downloadable
 from mtpd.experiment.stage_graph import Node
 
 UNKNOWN = "unknown"
@@ -100,27 +101,46 @@ class Plan:
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint that the workflow does not train."""
+    """A checkpoint that the workflow does not train, or a folder of data that it can download.
 
-    detector: str
+    Args:
+        user: the detector, or the data.
+        place: file or URL.
+        present: whether it is there.
+        bytes: to download, where known.
+    """
+
+    user: str
     place: str
     present: bool
+    bytes: int | None = None
 
 
 def sources(experiment: Experiment, layout: Layout) -> list[Source]:
-    """Every file and download that the experiment or its detectors' configs name, and whether it is there."""
+    """Every download, and every checkpoint that the experiment or its detectors' configs name."""
+    archives, missing = experiment.dataset.download, data_to_fetch(experiment)
+    data = [
+        Source("data", archives[folder].url, folder not in missing, archives[folder].bytes)
+        for folder in downloadable(experiment)
+    ]
     pretrained = [
         Source(user, name, Path(path).exists())
         for user, found in backbones.by_user(experiment).items()
         for name, path in found.items()
     ]
-    return pretrained + [
-        Source(
-            name, found.file or found.url, Path(found.file or layout.detector(name, "weights.pth")).exists()
-        )
-        for name, found in experiment.detectors.items()
-        if found.file or found.url
-    ]
+    return (
+        data
+        + pretrained
+        + [
+            Source(
+                name,
+                found.file or found.url,
+                Path(found.file or layout.detector(name, "weights.pth")).exists(),
+            )
+            for name, found in experiment.detectors.items()
+            if found.file or found.url
+        ]
+    )
 
 
 def teachers(node: Node) -> str:

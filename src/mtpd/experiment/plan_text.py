@@ -18,7 +18,7 @@ def page(plan: Plan, sources: list[Source], gpus: int | None = None) -> str:
         _time(plan, sorted({*GPUS, *([gpus] if gpus else [])})),
         "## Disk",
         _disk(plan),
-        "## Checkpoints from elsewhere",
+        "## Data and checkpoints from elsewhere",
         _sources(sources),
     ]
     return "\n\n".join(parts) + "\n"
@@ -136,8 +136,19 @@ def _disk(plan: Plan) -> str:
 
 
 def _sources(sources: list[Source]) -> str:
-    rows = [[found.detector, found.place, "yes" if found.present else "no"] for found in sources]
-    return _table(["detector", "file or URL", "there"], rows) if rows else "None."
+    rows = [
+        [found.user, found.place, _gigabytes(found.bytes), "yes" if found.present else "no"]
+        for found in sources
+    ]
+    if not rows:
+        return "None."
+    size = sum(found.bytes for found in sources if found.bytes and not found.present)
+    text = f"To download, as far as sizes are known: {_gigabytes(size)} GB."
+    return "\n\n".join([_table(["for", "file or URL", "GB", "there"], rows), *[text] * bool(size)])
+
+
+def _gigabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e9:.1f}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -59,9 +59,10 @@ def load_with_includes(
 def load_with_files(
     config: dict[str, Any], source: str, project: Path, folders: Sequence[Path] = ()
 ) -> Experiment:
-    """``load_with_includes``; the files that it names must exist, here or in ``project``.
+    """``load_with_includes``; the configs and checkpoints that it names must exist, here or in ``project``.
 
-    A rehearsal needs neither data nor checkpoints; see ``rehearsal.rehearsed``.
+    Data may be missing, see ``consistency.missing_data``. A rehearsal needs no checkpoints either; see
+    ``rehearsal.rehearsed``.
 
     Raises:
         ConfigError: as ``load_with_includes``, and a line for each key whose file or folder is missing, or

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mtpd.experiment import chains
-from mtpd.experiment.fields import Model, Name, Names, Scale, Seed, Settings
+from mtpd.experiment.fields import Folder, Model, Name, Names, Scale, Seed, Settings
 from mtpd.experiment.recipe_schema import Recipe
 
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
@@ -33,6 +33,15 @@ class Split(Model):
     images: str = Field(min_length=1, description="folder of the images")
 
 
+class Archive(Model):
+    """A zip file that has a folder of the data."""
+
+    url: str = Field(pattern="^(https?|file)://")
+    sha256: str = Field(pattern="^[0-9a-f]{8,64}$", description="hash of the zip file, or its first digits")
+    bytes: int = Field(ge=1, description="size of the zip file")
+    files: int = Field(ge=1, description="how many are in the folder")
+
+
 class Dataset(Model):
     """A COCO-format data set: generated, or two splits on disk."""
 
@@ -40,6 +49,10 @@ class Dataset(Model):
     generate: Generate | None = None
     train: Split | None = None
     val: Split | None = None
+    download: dict[Folder, Archive] = Field(
+        default_factory=dict,
+        description="where folders of the data come from if they are not there, by folder",
+    )
     scale: Scale = Field(
         (1333, 800), description="width and height that images are resized to fit into, pixels"
     )

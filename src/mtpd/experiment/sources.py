@@ -19,22 +19,44 @@ def paper_results(project: Path) -> set[str]:
 
 
 def named_files(experiment: Experiment) -> dict[str, str]:
-    """The files and folders on disk that the experiment names, by key."""
+    """The configs and checkpoints on disk that the experiment names, by key."""
     named = {}
-    on_disk = not experiment.dataset.generate  # a rehearsal draws what it names
-    for split in ("train", "val"):
-        given = getattr(experiment.dataset, split)
-        named |= (
-            {f"dataset.{split}.{k}": path for k, path in given.model_dump().items()}
-            if given and on_disk
-            else {}
-        )
     for name, detector in experiment.detectors.items():
         if not detector.config.startswith(MMDET):
             named[f"detectors.{name}.config"] = detector.config
         if detector.file:
             named[f"detectors.{name}.file"] = detector.file
     return named
+
+
+def named_data(experiment: Experiment) -> dict[str, str]:
+    """The annotation files and folders of images on disk that the experiment names, by key."""
+    dataset = experiment.dataset
+    if dataset.generate:  # a rehearsal draws what it names
+        return {}
+    return {
+        f"dataset.{split}.{key}": path
+        for split in ("train", "val")
+        for key, path in getattr(dataset, split).model_dump().items()
+    }
+
+
+def downloadable(experiment: Experiment) -> dict[str, list[str]]:
+    """The folders of data that can be downloaded, each with the named files in it, or with itself."""
+    folders: dict[str, list[str]] = {}
+    for path in named_data(experiment).values():
+        for folder in {path, str(Path(path).parent)} & experiment.dataset.download.keys():
+            folders.setdefault(folder, []).append(path)
+    return folders
+
+
+def data_to_fetch(experiment: Experiment) -> dict[str, list[str]]:
+    """Those of them that are missing. A folder that has files is the user's, and is left as it is."""
+    return {
+        folder: paths
+        for folder, paths in downloadable(experiment).items()
+        if not any(Path(folder).glob("*")) and not any(Path(path).exists() for path in paths)
+    }
 
 
 def with_shipped_files(experiment: Experiment, project: Path) -> Experiment:
