@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import psutil
@@ -124,9 +125,9 @@ def test_a_signal_saves_the_state_in_the_middle_of_an_epoch(
 
 
 def kill_all():
-    """SIGTERM to the trainer and its data loaders, as from a batch system."""
-    for process in [*psutil.Process().children(), psutil.Process()]:
-        process.send_signal(signal.SIGTERM)
+    """SIGTERM to the trainer and its data loaders, from another process, as from a batch system."""
+    processes = [*psutil.Process().children(), psutil.Process()]
+    subprocess.run(["kill", *(str(process.pid) for process in processes)], check=True)
 
 
 def test_a_signal_to_all_processes_of_a_job_saves_the_state(
