@@ -49,7 +49,7 @@ rule write_page:
             folders.EXPERIMENT.format(**w), "page", page.page(experiment, layout, shown_rows())
         ),
         folder=lambda w: folders.EXPERIMENT.format(**w),
-        images=specs.dataset(experiment, layout)["val"]["images"],
+        images=lambda w: specs.dataset(experiment, layout)["val"]["images"],
         commands=[
             "make setup",
             shlex.join(
