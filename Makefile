@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study fetch plan rehearsal paper test test-slow test-faults lint clean
+.PHONY: help setup demo zoo study fetch plan rehearsal report paper test test-slow test-faults test-slurm lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,9 @@ $(READY): envs/install.sh envs/requirements.txt envs/build-requirements.txt pypr
 	@PYTHON="$(BIN)/python" envs/install.sh
 	@touch $@
 
-demo: $(READY) ## run the demo experiment (config/config.yaml) to tables and plots
-	snakemake --cores $(CORES)
-	@echo "tables and plots: results/demo"
+demo: $(READY) ## run the demo experiment (config/config.yaml) to tables, plots and a report page
+	snakemake --cores $(CORES) -- all reported
+	@echo "tables and plots: results/demo; open results/demo/report.html"
 
 zoo: $(READY) ## train the teachers of the demo and the studies again (config/zoo.yaml), and write their weights
 	snakemake --cores $(CORES) --configfile config/zoo.yaml -- published
@@ -42,6 +42,9 @@ study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: 
 
 fetch: $(READY) ## download all that an experiment needs from the network: make fetch CONFIG=my.yaml
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --keep-going --configfile $(CONFIG) -- fetched
+
+report: $(READY) ## write the report page of an experiment: make report CONFIG=my.yaml
+	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) -- reported
 
 paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)
 	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \
@@ -64,6 +67,10 @@ test-slow: $(READY) ## run the tests that the default suite leaves out
 
 test-faults: $(READY) ## interrupt the tiny experiment many times and compare results (15 minutes)
 	pytest -m faults
+
+test-slurm: $(READY) ## run the tests on a Slurm cluster of one node (installs Debian's Slurm; root)
+	envs/slurm.sh
+	pytest -n 2 -m slurm
 
 lint: $(READY) ## ruff, snakefmt, snakemake --lint
 	ruff check .

@@ -21,7 +21,7 @@ def own_cache(tmp_path_factory):
 
 
 RECIPE = {
-    "loss": {"name": "pkd", "options": {"weight": 4.0}},
+    "loss": {"name": "pkd", "options": {"weight": 4.0}, "adaptors": "where-needed"},
     "inherit": "first",
     "optimizer": {"type": "AdamW", "lr": 1e-3},
     "clip_grad": 35,
@@ -43,7 +43,10 @@ def spec(name):
 
 def progressive_stage(dataset, teacher, loss="pkd", **changes):
     """Three epochs of three iterations under a Swin teacher; ``changes`` go to the stage or its recipe."""
-    recipe = {**RECIPE, "loss": {"name": loss, "options": {"weight": 4.0} if loss == "pkd" else {}}}
+    recipe = {
+        **RECIPE,
+        "loss": {**RECIPE["loss"], "name": loss, "options": {"weight": 4.0} if loss == "pkd" else {}},
+    }
     recipe |= {key: changes.pop(key) for key in list(changes) if key in RECIPE}
     fields = {
         "dataset": dataset,

@@ -39,7 +39,7 @@ def test_adaptation_costs(monkeypatch):
     monkeypatch.setattr("mtpd.adaptation.cost.cost", looked_at)
     scales = {"r18_w8": 1.0, "r18_w16": 1.0, "swin_w32": 1.5}
     detectors = {name: build_on_meta(name).eval() for name in scales}
-    costs = measure(detectors, dict.fromkeys(scales), scales, probe_images(), half=3, ridge=1e-4)
+    costs = measure(detectors, dict.fromkeys(scales), scales, probe_images(), half=3)
     assert len(costs) == 18
 
 

@@ -106,6 +106,11 @@ def test_adaptors_stand_only_where_channels_differ():
     assert [(a.in_channels, a.out_channels) for a in wider.links[0].adaptors] == [(64, 96)] * 3
 
 
+def test_adaptors_stand_everywhere_if_the_recipe_says_so():
+    distiller = Distiller(build("r18_w8"), [build("swin_w32")], **PKD, adaptors="always")
+    assert [(a.in_channels, a.out_channels) for a in distiller.links[0].adaptors] == [(64, 64)] * 3
+
+
 def test_gradients_reach_the_student_through_the_distillation_loss_alone():
     distiller = Distiller(build("r18_w8"), [build("r18_w32")], **PKD).train()
     losses(distiller, batch())["distill_loss_pkd"].backward()

@@ -1,11 +1,15 @@
 """The rooms of the library: which package may import which."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 SOURCES = Path(__file__).parents[1] / "src/mtpd"
+SCRIPTS = SOURCES.parents[1] / "workflow/scripts"
 
 # A package may import itself and those named here; so no import is circular.
 ALLOWED = {
@@ -72,6 +76,15 @@ def test_no_room_imports_in_a_circle():
 )
 def test_reading_an_experiment_imports_no_heavy_package(path):
     assert not {name.split(".")[0] for name in imported(path)} & HEAVY
+
+
+@pytest.mark.parametrize("name", ["plot_costs.py", "orders.py"])
+def test_reports_of_adaptation_costs_start_without_torch(name, tmp_path):
+    """To import it takes longer than all else that they do."""
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{SOURCES.parent}"}
+    done = subprocess.run([sys.executable, SCRIPTS / name, "--help"], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCES)))

@@ -97,6 +97,13 @@ def test_unknown_speeds_are_said_to_be_unknown():
     assert "- hours of jobs on the CPU: unknown" in plan_text.page(planned(ORDERS, {}), [])
 
 
+def test_disk_is_not_said_to_be_nothing_where_it_is_not_known():
+    found = planned(ORDERS)
+    assert "stages to train: up to 7.0 GiB. Not counted: stages of r18w16, " in plan_text.page(found, [])
+    found.bytes_of_stage = {}
+    assert "stages to train: unknown. Not counted: stages of r18w16, " in plan_text.page(found, [])
+
+
 def test_orders_that_are_not_known_give_an_upper_bound():
     """Two stages for bgs and reverse (max_teachers), one for strongest, each with the slowest teacher."""
     slow = {(STUDENT, ("r18w32",)): Speed(5.0)}

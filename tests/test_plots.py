@@ -1,9 +1,12 @@
 """What the plots show, read off the figures."""
 
+from itertools import pairwise, permutations
+
 import pandas as pd
 import pytest
 
-from mtpd.report import comparison, order_study, plots, study_plots
+from mtpd.experiment import chains
+from mtpd.report import comparison, order_study, plots, stamps, study_plots
 
 SEEDS = pd.DataFrame(
     [
@@ -104,6 +107,7 @@ def test_stages_stand_one_after_the_other_with_their_teachers_ap():
     (mean,) = (line for line in axis.lines if line.get_marker() == "o")
     assert mean.get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert mean.get_ydata().tolist() == [1, 2, 6, 7, 8]
+    assert [text.get_text() for text in axis.figure.legends[0].texts] == ["t", "u"]
     spans = [segment.tolist() for lines in axis.collections for segment in lines.get_segments()]
     assert spans == [[[0, 20], [2, 20]], [[2, 30], [5, 30]]]
 
@@ -113,3 +117,60 @@ def test_the_chosen_order_is_framed_in_the_matrix_of_costs():
     axis = plots.adaptation_cost(costs, {"s": 1.0, "t": 2.0, "u": 3.0}, "s", ["t", "u"]).axes[0]
     columns_and_rows = [corner + 0.47 for patch in axis.patches for corner in patch.get_xy()]
     assert columns_and_rows == pytest.approx([1, 0, 2, 1])  # s to t, t to u
+
+
+LONG = ("retinanet_r101_2x", "retinanet_x101-32x4d_2x", "cascade-mask-rcnn_x101-32x4d-dcn")
+LONG_CHAINS = {
+    "no-teacher": "none@36",
+    "strongest-thrice": "+".join([f"{LONG[2]}@12"] * 3),
+    "progressive": "+".join(f"{name}@12" for name in LONG),
+    "at-once": f"{'~'.join(LONG)}@36",
+}
+
+
+def with_long_names():
+    """Each plot of an experiment with names as long as those of the paper's detectors; AP 0, as untrained."""
+    title, student = "rehearsal/paper-number-of-teachers", "mask-rcnn_r50"
+    columns = ["arm", "student", "chain", "seed", "kind", "AP"]
+    lines = [
+        (arm, student, chain, seed, "bbox", 0.0) for arm, chain in LONG_CHAINS.items() for seed in (0, 1)
+    ]
+    seeds = pd.DataFrame(lines, columns=columns)
+    yield "arms", plots.arms(seeds, title)
+    pairs = [("progressive", control) for control in LONG_CHAINS if control != "progressive"]
+    yield "differences", study_plots.differences(comparison.compare(seeds, pairs), title)
+    lines = [
+        (arm, student, chain, 0, stage, epoch, 0.0)
+        for arm, chain in LONG_CHAINS.items()
+        for stage, found in enumerate(chains.parse(chain).stages)
+        for epoch in range(1, found.epochs + 1)
+    ]
+    columns = ["arm", "student", "chain", "seed", "stage", "epoch", "AP"]
+    histories, ap = pd.DataFrame(lines, columns=columns), dict.fromkeys((student, *LONG), 0.0)
+    yield "epochs", plots.ap_over_epochs(histories, ap, title)
+    yield "epochs of one arm", plots.ap_over_epochs(histories.query("arm == 'at-once'"), ap, title)
+    costs = {(a, b): 0.1 * i for i, (a, b) in enumerate(permutations(ap, 2))}
+    yield "costs", plots.adaptation_cost(costs, ap, student, list(LONG))
+    orders = list(permutations(LONG))
+    lines = [("all", "+".join(f"{name}@12" for name in order), 0, i) for i, order in enumerate(orders)]
+    frame = pd.DataFrame(lines, columns=["arm", "chain", "seed", "AP"])
+    ranked = order_study.rank_orders(frame, student, costs, {"bgs": [list(LONG)]})
+    yield "orders", study_plots.orders(ranked, order_study.correlations(ranked), student)
+
+
+def test_nothing_is_cut_off_and_no_labels_overlap_with_long_names():
+    for name, figure in with_long_names():
+        stamps.stamp(figure, "results/rehearsal/x.png")
+        figure.draw_without_rendering()
+        drawn = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert drawn.x0 > -0.02 and drawn.y0 > -0.02, name
+        assert drawn.x1 < width + 0.02 and drawn.y1 < height + 0.02, name
+        for axis in figure.axes:
+            boxes = [label.get_window_extent() for label in axis.get_yticklabels()]
+            assert not any(a.overlaps(b) for a, b in pairwise(boxes)), name
+
+
+def test_chains_are_broken_after_a_stage_or_teacher():
+    assert plots.wrapped("a@1+b@1 vs none@2", 20) == "a@1+b@1 vs none@2"
+    assert plots.wrapped("r-50@12+r-101~x-101@12 vs none@24", 8) == "r-50@12+\nr-101~\nx-101@12\nvs\nnone@24"

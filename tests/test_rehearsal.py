@@ -108,6 +108,7 @@ def test_everything_becomes_small_and_has_folders_of_its_own(folder):
     }
     stage = specs.stage(found, Layout("", ""), "student", "alone", "none@1", 0)
     assert stage["pretrained"] is False
+    assert specs.complexity(found, Layout("", ""))["quick"]
 
 
 def test_a_scale_that_is_small_already_and_a_generated_set_stay():

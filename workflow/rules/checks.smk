@@ -9,6 +9,7 @@ import subprocess
 
 from mtpd import gpus
 from mtpd.checks import disk, subjects
+from mtpd.experiment import lengths
 
 
 def check_first():
@@ -16,7 +17,8 @@ def check_first():
     say_what_is_to_fetch()
     if set(workflow.dag_settings.targets) == {"fetched"}:
         return  # a machine with a network, perhaps without GPUs
-    wrong = [*gpu_problems(), *missing_data()] or problems_of_subjects()
+    wrong = lengths.too_long(experiment, workflow.non_local_exec)
+    wrong = wrong or [*gpu_problems(), *missing_data()] or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 

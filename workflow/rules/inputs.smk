@@ -139,6 +139,11 @@ def table_rows(arms=None):
     return rows.rows(experiment, layout, orders, arms)
 
 
+def shown_rows():
+    """The rows that the report page has curves and pictures of."""
+    return page.first_rows(table_rows(page.shown_arms(experiment)))
+
+
 def stage_results(file, arms=None):
     """That file of every stage of the arms' rows."""
     return rows.stage_files(table_rows(arms), file)

@@ -29,8 +29,8 @@ rule measure_complexity:
         f"{folders.EXPERIMENT}/complexity.benchmark.tsv"
     conda:
         "../../envs/mtpd.yaml"
-    # More threads than exist, so that no other job runs during the measurement.
-    threads: 1024
+    # More threads than exist, so that no other job runs during the measurement. A rehearsal measures nothing.
+    threads: 1 if experiment.rehearsal else 1024
     resources:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,

@@ -28,6 +28,7 @@ rule train_stage:
         script=script("stage.py", compute.gpus),
         spec=stage_spec,
     shell:
-        "exec 3>&2; {params.script} --spec {params.spec:q}"
+        # The trainer takes the place of the shell, which a signal would end before the state is saved.
+        "exec 3>&2; exec env {params.script} --spec {params.spec:q}"
         " --teachers {input.teachers:q} --inherit {input.inherited:q} --parent {input.parent:q} --student {output.student:q}"
         " --workers {resources.loaders} --progress /proc/$$/fd/3 > {log:q} 2>&1"

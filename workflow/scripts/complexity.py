@@ -20,4 +20,5 @@ require_gpus(args.gpus)
 
 torch.set_num_threads(1)  # Snakemake sets the thread count from the rule's threads; measure on one thread
 spec = files.read_json(args.spec)
-files.write_text(args.out, complexity.complexities(spec["dataset"], spec["detectors"]).to_csv())
+found = complexity.complexities(spec["dataset"], spec["detectors"], spec.get("quick", False))
+files.write_text(args.out, found.to_csv())

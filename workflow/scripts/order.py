@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mtpd import files
-from mtpd.adaptation import cost, probe
+from mtpd.adaptation import levels, probe
 from mtpd.detectors.operators import require_gpus
 from mtpd.experiment import orders
 
@@ -25,7 +25,7 @@ files.write_text(args.costs, costs.to_csv(index=False))
 
 scores = [files.read_json(path)["bbox"]["AP"] for path in args.metrics]
 ap = dict(zip(spec["detectors"], scores, strict=True))
-means = cost.over_levels(costs)
+means = levels.over_levels(costs)
 by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
 files.write_json(args.order, {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why})
 print("\n".join(f"{policy}: {reason}" for policy, reasons in why.items() for reason in reasons))

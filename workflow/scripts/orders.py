@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtpd import files
-from mtpd.adaptation import cost
+from mtpd.adaptation import levels
 from mtpd.report import order_study, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -24,7 +24,7 @@ order = files.read_json(args.order)
 student, by_policy = order["student"], order["orders"]
 rows = [row for row in files.read_json(args.rows) if row["student"] == student and row["arm"] in args.arms]
 seeds = tables.seed_rows(rows).query("kind == 'bbox'")
-ranked = order_study.rank_orders(seeds, student, cost.over_levels(pd.read_csv(args.costs)), by_policy)
+ranked = order_study.rank_orders(seeds, student, levels.over_levels(pd.read_csv(args.costs)), by_policy)
 correlations = order_study.correlations(ranked)
 
 tables.write(args.csv, ranked)

@@ -5,7 +5,7 @@ import argparse
 import pandas as pd
 
 from mtpd import files
-from mtpd.adaptation import cost
+from mtpd.adaptation import levels
 from mtpd.report import plots
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -15,7 +15,7 @@ parser.add_argument("--out", nargs="+", required=True)
 args = parser.parse_args()
 
 order = files.read_json(args.order)
-costs = cost.over_levels(pd.read_csv(args.costs))
+costs = levels.over_levels(pd.read_csv(args.costs))
 chosen = order["orders"]["bgs"][0]
 for path in args.out:
     plots.save(plots.adaptation_cost(costs, order["ap"], order["student"], chosen), path)

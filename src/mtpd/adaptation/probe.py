@@ -23,7 +23,7 @@ def adaptation_costs(
         dataset: as made by ``mtpd.experiment.specs.dataset``.
         specs: detectors by name, as made by ``mtpd.experiment.specs.tapped_detector``.
         weights: their checkpoints, in that order.
-        settings: ``probe_images``, ``ridge`` and ``seed``.
+        settings: ``probe_images`` and ``seed``.
     """
     classes = coco.classes_of(dataset["train"]["annotations"])
     models = {
@@ -36,7 +36,7 @@ def adaptation_costs(
     count = min(settings["probe_images"], len(images))
     chosen = np.random.default_rng(settings["seed"]).permutation(len(images))[:count]
     batches = DataLoader(Subset(images, chosen.tolist()), batch_size=1, collate_fn=pseudo_collate)
-    return cost.measure(models, modules, scales, batches, count // 2, settings["ridge"])
+    return cost.measure(models, modules, scales, batches, count // 2)
 
 
 def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict):

@@ -17,11 +17,15 @@ from mtpd.distill.losses import LOSSES
 class TeacherLink(nn.Module):
     """What is trained between the student and one teacher: adaptors, and the learnt parts of the loss."""
 
-    def __init__(self, pairs: list[tuple[taps.Tap, taps.Tap]], loss: str, options: dict[str, float]):
+    def __init__(
+        self, pairs: list[tuple[taps.Tap, taps.Tap]], loss: str, options: dict[str, float], adaptors: str
+    ):
         super().__init__()
         self.student_taps, self.teacher_taps = (list(side) for side in zip(*pairs, strict=True))
         self.adaptors = nn.ModuleList(
-            nn.Identity() if s.channels == t.channels else nn.Conv2d(s.channels, t.channels, 1)
+            nn.Conv2d(s.channels, t.channels, 1)
+            if adaptors == "always" or s.channels != t.channels
+            else nn.Identity()
             for s, t in pairs
         )
         self.loss = LOSSES[loss]([t.channels for _, t in pairs], **options)
@@ -77,6 +81,7 @@ class Distiller(BaseModel):
         modules: names of the modules to read, for the student and each teacher; None finds them.
         scales: scale of the images that each teacher sees, relative to the student's.
         device: of the teachers (the runner moves the student).
+        adaptors: ``always``, or ``where-needed``: where the numbers of channels differ.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Distiller(BaseModel):
         modules: list[list[str] | None] | None = None,
         scales: list[float] | None = None,
         device: str = "cpu",
+        adaptors: str = "where-needed",
     ):
         super().__init__(Preprocessor(student, teachers, scales or [1.0] * len(teachers)))
         self.student = student
@@ -96,18 +102,18 @@ class Distiller(BaseModel):
         own, *theirs = modules or [None] * (1 + len(teachers))
         found = taps.find_taps(student, own)
         self.links = nn.ModuleList(
-            self._link(found, teacher, taps.find_taps(teacher, names), loss, options)
+            self._link(found, teacher, taps.find_taps(teacher, names), loss, options, adaptors)
             for teacher, names in zip(teachers, theirs, strict=True)
         )
 
-    def _link(self, found, teacher: nn.Module, theirs, loss: str, options: dict) -> TeacherLink:
+    def _link(self, found, teacher: nn.Module, theirs, loss: str, options: dict, adaptors: str):
         pairs = taps.pair_by_stride(found, theirs)
         strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
         print_log(
             "distillation at strides {}; the student has {}, the teacher {}".format(*strides), "current"
         )
         defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
-        return TeacherLink(pairs, loss, {**defaults, **options})
+        return TeacherLink(pairs, loss, {**defaults, **options}, adaptors)
 
     def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):
         if mode != "loss":

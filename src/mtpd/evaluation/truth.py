@@ -45,14 +45,25 @@ class Truth:
         """Category ids by class name."""
         return {category["name"]: category["id"] for category in self._coco.dataset["categories"]}
 
+    @property
+    def annotations(self) -> list[dict]:
+        """Every annotated object, crowds too."""
+        return self._coco.dataset["annotations"]
+
     def stats(self, predictions: list[dict], kind: str) -> list[float]:
         """The twelve COCO numbers (0 to 1, or -1) of COCO results, which stay as they are."""
+        evaluation = self.evaluated(predictions, kind)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.summarize()
+        return [float(value) for value in evaluation.stats]
+
+    def evaluated(self, predictions: list[dict], kind: str):
+        """The evaluator's ``COCOeval`` after ``accumulate``: precision by IoU, recall, class, size, count."""
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = self._eval_class(self._coco, self._detections(predictions, kind), kind)
             evaluation.evaluate()
             evaluation.accumulate()
-            evaluation.summarize()
-        return [float(value) for value in evaluation.stats]
+        return evaluation
 
     def _detections(self, predictions: list[dict], kind: str):
         # Where a row has a box, the mask's area is taken from it; so the box is removed, as in mmdet.

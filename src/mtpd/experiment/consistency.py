@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtpd.experiment import chains, orders, rows, sources
+from mtpd.experiment import chains, lengths, orders, rows, sources
 from mtpd.experiment.errors import expected
 from mtpd.experiment.layout import REHEARSAL
 from mtpd.experiment.recipe_schema import INHERIT
@@ -25,6 +25,7 @@ def problems(experiment: Experiment) -> list[str]:
         *(f"{key}: found one twice in {list(names)}" for key, names in _lists(experiment) if _repeats(names)),
         *_name_problems(experiment),
         *(line for arm in experiment.arms for line in _arm_problems(experiment, arm)),
+        *lengths.too_long(experiment, on_cluster=False),
         *_detector_problems(experiment),
         *_precision_problems(experiment),
         *_batch_problems(experiment),

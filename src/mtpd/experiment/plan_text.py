@@ -125,9 +125,13 @@ def _until(hours: float | None, least: str) -> str:
 
 def _disk(plan: Plan) -> str:
     needed, without = plan.disk_bytes()
-    text = f"Checkpoints and predictions of the stages to train: up to {needed / 2**30:.1f} GiB."
+    amount = f"up to {needed / 2**30:.1f} GiB" if needed or not without else UNKNOWN
+    text = f"Checkpoints and predictions of the stages to train: {amount}."
     if without:
-        text += f" Not counted, because their parameters are {UNKNOWN}: stages of {', '.join(without)}."
+        text += (
+            f" Not counted: stages of {', '.join(without)}. They need the validation annotations, and a "
+            "rehearsal, which counts parameters."
+        )
     return text
 
 

@@ -26,6 +26,11 @@ class Loss(Model):
     options: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="weights of the loss by name; by default its authors'"
     )
+    adaptors: Literal["where-needed", "always"] = Field(
+        "where-needed",
+        description="learnt 1x1 convolutions from the student's channels to the teacher's: where their "
+        "numbers differ, or always",
+    )
 
     @model_validator(mode="after")
     def _options_exist(self) -> Loss:

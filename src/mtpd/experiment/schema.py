@@ -127,7 +127,6 @@ class Order(Model):
     max_teachers: int = Field(
         3, ge=1, description="largest number of teachers that bgs, min-max and min-sum choose"
     )
-    ridge: float = Field(1e-4, ge=0, le=1, description="ridge of the fit, for channels of unit variance")
     seed: Seed = 0
 
 

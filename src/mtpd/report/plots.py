@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -19,14 +21,21 @@ from mtpd.report import stamps, tables
 
 # Okabe and Ito's palette, safe for colour-blind readers; grey is for "no teacher".
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
-NO_TEACHER_COLOUR = "#999999"
+NO_TEACHER_COLOUR, NO_TEACHER_LABEL = "#999999", "no teacher"
+SPAN = 0.22  # opacity of a stage
+LEAST_AP = 1.0  # of an axis, so that untrained detectors have one
 FRAME_COLOUR = "#D55E00"
 PANELS_A_ROW = 3
+PANEL = (3.1, 2.5)  # inches
+LEAST_WIDTH = 6.2  # inches; the stamp of a rehearsal then fits
+CHARACTER = 0.075  # inches, about
+NAME = 36  # characters of a chain on a line beside an axis
 
 plt.rcParams.update(
     {
         "font.size": 9,
         "axes.titlesize": 9,
+        "figure.titlesize": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.hashsalt": "mtpd",
@@ -42,6 +51,29 @@ def save(figure: Figure, path: str | Path) -> None:
     figure.savefig(path, dpi=160, metadata=metadata)
 
 
+def wrapped(text: str, width: int) -> str:
+    """Names and chains on lines of about ``width`` characters, which end at spaces, ``+`` or ``~``."""
+    spaced = re.sub("[+~]", r"\g<0> ", text)
+    lines = textwrap.wrap(spaced, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(re.sub("([+~]) ", r"\1", line) for line in lines)
+
+
+def give_title(figure: Figure, title: str) -> None:
+    """On as many lines as the width of the figure needs."""
+    figure.suptitle(wrapped(title, int(figure.get_figwidth() / CHARACTER)))
+
+
+def give_legend(figure: Figure, handles: list, labels: list[str]) -> None:
+    """Below the axes, in as many columns as fit."""
+    columns = int(figure.get_figwidth() / (0.6 + CHARACTER * max(map(len, labels))))
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, columns), frameon=False)
+
+
+def row_height(names: list[str]) -> float:
+    """Inches of a row whose name, beside the axis, can have several lines."""
+    return 0.2 + 0.15 * max(name.count("\n") + 1 for name in names)
+
+
 def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: str) -> Figure:
     """A panel for each arm: AP over all its epochs; every stage is a coloured span.
 
@@ -53,26 +85,23 @@ def ap_over_epochs(histories: pd.DataFrame, detectors: dict[str, float], title: 
     """
     panels = _by_arm(histories)
     colours = _colours(chain for _, chain, _ in panels)
-    rows = -(-len(panels) // PANELS_A_ROW)
-    figure, axes = plt.subplots(
-        rows,
-        min(PANELS_A_ROW, len(panels)),
-        figsize=(3.1 * min(PANELS_A_ROW, len(panels)), 0.5 + 2.5 * rows),
-        sharey=True,
-        squeeze=False,
-    )
+    columns = min(PANELS_A_ROW, len(panels))
+    rows = -(-len(panels) // columns)
+    size = (max(LEAST_WIDTH, PANEL[0] * columns), 0.8 + PANEL[1] * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
     longest = max(chains.parse(chain).epochs for _, chain, _ in panels)
     for axis, (arm, chain, history) in zip(axes.flat, panels, strict=False):
         _draw_stages(axis, chains.parse(chain), colours, detectors)
         _draw_ap(axis, chains.parse(chain), history)
-        axis.set(title=arm, xlabel="total epochs", xlim=(0, longest + 0.3))
+        axis.set(title=wrapped(arm, NAME), xlabel="total epochs", xlim=(0, longest + 0.3))
     for axis in list(axes.flat)[len(panels) :]:
         axis.remove()
     for axis in axes[:, 0]:
         axis.set_ylabel("AP (validation)")
     top = max(histories["AP"].max(), *detectors.values())
-    axes[0, 0].set_ylim(0, 1.12 * top)
-    figure.suptitle(f"{title}: AP during the stages of each arm (dashed: AP of the teacher)")
+    axes[0, 0].set_ylim(0, 1.12 * max(top, LEAST_AP))
+    give_title(figure, f"{title}: AP during the stages of each arm (dashed: AP of the teacher)")
+    give_legend(figure, [_span(colour) for colour in colours.values()], list(colours))
     return figure
 
 
@@ -87,23 +116,28 @@ def _by_arm(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
 
 def _colours(texts) -> dict[str, str]:
     """A colour for each stage's teachers, the same in every panel."""
-    stages = [stage for text in texts for stage in chains.parse(text).stages]
-    names = list(dict.fromkeys("~".join(stage.teachers) for stage in stages if stage.teachers))
-    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(sorted(names))} | {"": NO_TEACHER_COLOUR}
+    names = {_taught_by(stage) for text in texts for stage in chains.parse(text).stages}
+    taught = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(sorted(names - {NO_TEACHER_LABEL}))}
+    return taught | dict.fromkeys(names & {NO_TEACHER_LABEL}, NO_TEACHER_COLOUR)
+
+
+def _taught_by(stage: chains.Stage) -> str:
+    return "~".join(stage.teachers) or NO_TEACHER_LABEL
+
+
+def _span(colour: str) -> Rectangle:
+    """What stands for a stage in a legend."""
+    return Rectangle((0, 0), 1, 1, color=colour, alpha=SPAN, linewidth=0)
 
 
 def _draw_stages(axis, chain: chains.Chain, colours: dict[str, str], detectors: dict[str, float]) -> None:
     start = 0
     for stage in chain.stages:
-        name = "~".join(stage.teachers)
+        colour = colours[_taught_by(stage)]
         end = start + stage.epochs
-        axis.axvspan(start, end, color=colours[name], alpha=0.22, linewidth=0)
-        label = name or "no teacher"
-        axis.text(
-            (start + end) / 2, 0.02, label, ha="center", transform=axis.get_xaxis_transform(), fontsize=8
-        )
+        axis.axvspan(start, end, color=colour, alpha=SPAN, linewidth=0)
         for teacher in stage.teachers:
-            axis.hlines(detectors[teacher], start, end, colors=colours[name], linestyles="dashed")
+            axis.hlines(detectors[teacher], start, end, colors=colour, linestyles="dashed")
         start = end
 
 
@@ -132,7 +166,8 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
         title: of the figure.
     """
     groups = _by_arm(seeds)
-    figure, axis = plt.subplots(figsize=(7, 0.8 + 0.5 * len(groups)))
+    names = [f"{arm}\n{wrapped(chain, NAME)}" for arm, chain, _ in groups]
+    figure, axis = plt.subplots(figsize=(8, 1.1 + row_height(names) * len(groups)))
     ends = []
     for y, (_, chain, group) in enumerate(groups):
         mean, half = group["AP"].mean(), tables.half_width(group["AP"])
@@ -144,16 +179,16 @@ def arms(seeds: pd.DataFrame, title: str) -> Figure:
         end = np.nanmax([mean + half, group["AP"].max()])
         axis.annotate(f"{mean:.1f}", (end, y), (7, 0), textcoords="offset points", va="center")
         ends.append(end)
-    axis.set_yticks(range(len(groups)), [f"{arm}\n{chain}" for arm, chain, _ in groups])
-    axis.invert_yaxis()
+    axis.set_yticks(range(len(groups)), names)
+    axis.set_ylim(len(groups) - 0.5, -0.5)
     axis.set(
-        xlabel="AP (validation); bar: mean over seeds, dots: seeds, line: 95% interval of the mean",
-        xlim=(0, max(ends) * 1.1),
+        xlabel="AP (validation)\nbar: mean over seeds; dots: seeds; line: 95% interval of the mean",
+        xlim=(0, 1.1 * max(*ends, LEAST_AP)),
     )
-    axis.set_title(f"{title}: AP at the end of each arm")
-    kinds = {"no teacher": NO_TEACHER_COLOUR, "one stage": COLOURS[1], "several stages": COLOURS[0]}
+    give_title(figure, f"{title}: AP at the end of each arm")
+    kinds = {NO_TEACHER_LABEL: NO_TEACHER_COLOUR, "one stage": COLOURS[1], "several stages": COLOURS[0]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, alpha=0.45) for colour in kinds.values()]
-    figure.legend(handles, kinds, loc="outside lower center", ncols=3, frameon=False)
+    give_legend(figure, handles, list(kinds))
     return figure
 
 
@@ -163,10 +198,10 @@ def adaptation_cost(
     """The matrix of costs, lowest AP first; the steps of the chosen order are framed and numbered."""
     names = sorted(ap, key=ap.__getitem__)
     matrix = np.array([[costs.get((s, t), np.nan) for t in names] for s in names])
-    side = 2.2 + 0.75 * len(names)
-    figure, axis = plt.subplots(figsize=(side + 1.2, side))
-    image = axis.imshow(matrix, cmap="viridis_r")
     labels = [f"{name}\n{ap[name]:.1f} AP" for name in names]
+    side, beside = 1.5 + 0.75 * len(names), CHARACTER * max(map(len, names))
+    figure, axis = plt.subplots(figsize=(max(LEAST_WIDTH, side + 1.2 + beside), side + beside / 2))
+    image = axis.imshow(matrix, cmap="viridis_r")
     axis.set_xticks(range(len(names)), labels, rotation=30, ha="right")
     axis.set_yticks(range(len(names)), labels)
     middle = (np.nanmin(matrix) + np.nanmax(matrix)) / 2
@@ -179,6 +214,6 @@ def adaptation_cost(
         axis.text(left + 0.07, top + 0.08, str(number), va="top", color=FRAME_COLOUR, weight="bold")
     axis.spines[:].set_visible(False)
     axis.set(xlabel="to", ylabel="from")
-    axis.set_title(f"Adaptation cost; framed: the chosen order {' → '.join([student, *order])}")
+    give_title(figure, f"Adaptation cost; framed: the chosen order {' → '.join([student, *order])}")
     figure.colorbar(image, shrink=0.8, label="cost (1 - R², mean over levels)")
     return figure

@@ -12,7 +12,14 @@ from mtpd.experiment import chains
 from mtpd.report import statistics, tables
 from mtpd.report.comparison import Comparison
 from mtpd.report.order_study import POLICIES, PREDICTIONS
-from mtpd.report.plots import COLOURS, FRAME_COLOUR, NO_TEACHER_COLOUR
+from mtpd.report.plots import (
+    COLOURS,
+    FRAME_COLOUR,
+    NO_TEACHER_COLOUR,
+    give_title,
+    row_height,
+    wrapped,
+)
 
 MARKERS = dict(zip(POLICIES, ("s", "D", "^", "v", "o"), strict=True))
 FRAME_COLOURS = dict(zip(POLICIES, (FRAME_COLOUR, *COLOURS[1:]), strict=False))
@@ -27,15 +34,16 @@ def differences(comparisons: list[Comparison], title: str) -> Figure:
         title: name of the experiment.
     """
     arms = list(dict.fromkeys(c.arm for c in comparisons))
-    figure, axis = plt.subplots(figsize=(9.5, 1.6 + 0.62 * len(comparisons)))
+    names = _names(comparisons)
+    figure, axis = plt.subplots(figsize=(10, 1.7 + row_height(names) * len(comparisons)))
     axis.axvline(0, color="black", linewidth=1)
     for y, found in enumerate(comparisons):
         _draw_difference(axis, y, found, COLOURS[arms.index(found.arm) % len(COLOURS)])
-    axis.set_yticks(range(len(comparisons)), _names(comparisons))
+    axis.set_yticks(range(len(comparisons)), names)
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
     axis.margins(x=0.08)
     axis.set_xlabel("difference in AP (points): arm minus control\n← control better      arm better →")
-    axis.set_title(f"{title}: difference in AP between each arm and its control", loc="left")
+    give_title(figure, f"{title}: difference in AP between each arm and its control")
     handles = [
         Line2D([], [], marker="o", linestyle="", color=NO_TEACHER_COLOUR, alpha=0.6, label="one seed"),
         Line2D(
@@ -60,7 +68,7 @@ def _names(comparisons: list[Comparison]) -> list[str]:
     for c in comparisons:
         notes = [c.student] * several + [{"bbox": "boxes", "segm": "masks"}[c.kind]] * masks
         note = f" ({', '.join(notes)})" if notes else ""
-        names.append(f"{c.arm} vs {c.control}{note}\n{c.chain} vs {c.control_chain}")
+        names.append(f"{c.arm} vs {c.control}{note}\n{wrapped(f'{c.chain} vs {c.control_chain}', 50)}")
     return names
 
 

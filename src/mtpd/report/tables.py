@@ -101,12 +101,12 @@ def write(path: Path, *tables: pd.DataFrame) -> None:
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    return _readable(table).to_markdown(index=False, disable_numparse=True) + "\n"
+    return readable(table).to_markdown(index=False, disable_numparse=True) + "\n"
 
 
 def as_latex(table: pd.DataFrame) -> str:
     columns = "".join("r" if is_numeric_dtype(kind) else "l" for kind in table.dtypes)
-    return _readable(table).map(_escape).rename(columns=_escape).to_latex(index=False, column_format=columns)
+    return readable(table).map(_escape).rename(columns=_escape).to_latex(index=False, column_format=columns)
 
 
 def _escape(text: str) -> str:
@@ -115,7 +115,8 @@ def _escape(text: str) -> str:
     return text.replace("~", r"\textasciitilde{}").replace("\N{PLUS-MINUS SIGN}", r"$\pm$")
 
 
-def _readable(table: pd.DataFrame) -> pd.DataFrame:
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells as text, with the digits that their columns deserve."""
     return table.apply(lambda column: column.map(partial(_cell, digits=DIGITS.get(column.name, 1))))
 
 

@@ -33,7 +33,7 @@ from mtpd.training.history import History
 from mtpd.training.progress import teller
 from mtpd.training.randomness import seed_everything
 from mtpd.training.steps import StepLoop, reproducible
-from mtpd.training.stopping import Stop
+from mtpd.training.stopping import Stop, keep_loading
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
 WAIT_SECONDS = 3 * 3600  # for each other: one process scores while the others wait
@@ -170,11 +170,12 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
         model = MMDistributedDataParallel(module=model, broadcast_buffers=False)  # mmengine's would need GPUs
     recipe = stage.recipe
     batch_size, micro_batch = recipe["batch_size"], stage.micro_batch()
+    loaders = {"worker_init_fn": {"type": keep_loading}}
     return Runner(
         model=model,
         work_dir=str(work),
-        train_dataloader=reproducible(config.train_dataloader, stage.seed, batch_size, micro_batch),
-        val_dataloader=config.val_dataloader,
+        train_dataloader=reproducible(config.train_dataloader, stage.seed, batch_size, micro_batch) | loaders,
+        val_dataloader=config.val_dataloader | loaders,
         val_evaluator=Evaluator(metric),
         val_cfg={},
         train_cfg={
@@ -228,8 +229,8 @@ def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: boo
     scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
     loss = stage.recipe["loss"]
     taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
-    distiller = Distiller(student, teachers, loss["name"], loss["options"], taps, scales, get_device())
-    return distiller, inherited
+    settings = loss["name"], loss["options"], taps, scales, get_device(), loss["adaptors"]
+    return Distiller(student, teachers, *settings), inherited
 
 
 def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:

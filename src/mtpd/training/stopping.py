@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from datetime import datetime
 
@@ -57,3 +58,19 @@ def job_ends() -> float | None:
         return datetime.fromisoformat(said).timestamp()
     except ValueError:  # no limit, or no answer
         return None
+
+
+def keep_loading(_worker: int) -> None:
+    """In a data loader: end at SIGTERM only if the trainer sends it.
+
+    A batch system sends it to every process of a job. If a loader ended then, its trainer would fail before
+    it has saved the state.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # of this thread and those that it starts
+    threading.Thread(target=_end_with_trainer, daemon=True).start()
+
+
+def _end_with_trainer() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -1,0 +1,87 @@
+"""What predictions get right and wrong: AP by class, precision and recall, confusions, counts by image."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask
+
+from mtpd.evaluation.truth import Truth
+
+ALL_SIZES, MOST_DETECTIONS = 0, 2  # indices in pycocotools' precision: any area, 100 detections an image
+LEAST_SCORE = 0.3  # of the detections that count as objects found, in confusions and by image
+LEAST_IOU = 0.5
+NOTHING = "nothing"  # stands for a missed object's prediction, and for the truth of a false one
+
+
+def analyse(annotations: str | Path, predictions: list[dict]) -> dict:
+    """Where the boxes of a detector are right and wrong.
+
+    Args:
+        annotations: COCO annotation file.
+        predictions: COCO results of one detector.
+
+    Returns:
+        ``class_ap``: COCO's AP (points) by class, None where the split has no object of it;
+        ``precision``: at IoU 0.5, for the recalls 0, 0.01, ... 1, mean over the classes that have objects;
+        ``confusion``: triples (true class, predicted class, count), see ``match``;
+        ``images``: by image id, how many objects were found, reported falsely, and missed.
+    """
+    truth = Truth(annotations)
+    names = {number: name for name, number in truth.category_ids.items()}
+    evaluation = truth.evaluated(predictions, "bbox")
+    precision = evaluation.eval["precision"][:, :, :, ALL_SIZES, MOST_DETECTIONS]  # IoU x recall x class
+    known = (precision > -1).all((0, 1))
+    by_class = dict(zip(evaluation.params.catIds, 100 * precision.mean((0, 1)), strict=True))
+    confusion, images = _compare(truth.annotations, predictions, names)
+    return {
+        "class_ap": {
+            names[number]: float(by_class[number]) if there else None
+            for number, there in zip(evaluation.params.catIds, known, strict=True)
+        },
+        "precision": precision[0][:, known].mean(1).round(5).tolist() if known.any() else [],
+        "confusion": [[*pair, count] for pair, count in sorted(confusion.items())],
+        "images": images,
+    }
+
+
+def _compare(annotations: list[dict], predictions: list[dict], names: dict[int, str]) -> tuple[Counter, dict]:
+    """Confusions over all images, and counts by image; crowds are left out."""
+    objects, found = defaultdict(list), defaultdict(list)
+    for item in annotations:
+        if not item.get("iscrowd"):
+            objects[item["image_id"]].append(item)
+    for row in predictions:
+        if row["score"] >= LEAST_SCORE:
+            found[row["image_id"]].append(row)
+    confusion, images = Counter(), {}
+    for image in sorted(objects.keys() | found.keys()):
+        pairs = match(objects[image], found[image])
+        confusion.update((names.get(true, NOTHING), names.get(said, NOTHING)) for true, said in pairs)
+        right = sum(true == said for true, said in pairs)
+        images[str(image)] = [right, len(found[image]) - right, len(objects[image]) - right]
+    return confusion, images
+
+
+def match(objects: list[dict], found: list[dict]) -> list[tuple[int | None, int | None]]:
+    """Pairs (true category, predicted category) of one image; None stands for nothing.
+
+    In the order of their scores, detections take the free object with the largest IoU, whatever its class, if
+    that is at least 0.5.
+    """
+    found = sorted(found, key=lambda row: -row["score"])
+    overlaps = np.zeros((len(found), len(objects)))
+    if found and objects:
+        sides = ([item["bbox"] for item in side] for side in (found, objects))
+        overlaps = np.asarray(mask.iou(*sides, [0] * len(objects)))
+    pairs, free = [], set(range(len(objects)))
+    for row, own in zip(found, overlaps, strict=True):
+        best = max(free, key=own.__getitem__, default=None)
+        if best is None or own[best] < LEAST_IOU:
+            pairs.append((None, row["category_id"]))
+        else:
+            free.remove(best)
+            pairs.append((objects[best]["category_id"], row["category_id"]))
+    return pairs + [(objects[index]["category_id"], None) for index in sorted(free)]

@@ -1,0 +1,104 @@
+"""What the report page tells about the detectors and stages of an experiment, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mtpd import files
+from mtpd.report.page_plots import SIZES
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Results by subject: the detectors, then each stage of the shown arms ("direct, stage 1").
+
+    Args:
+        settings: of ``mtpd.experiment.page.page``.
+        folders: of the results of each subject.
+        metrics: content of ``metrics.json``.
+        analyses: content of ``analysis.json`` (``mtpd.evaluation.analysis``).
+    """
+
+    settings: dict
+    folders: dict[str, Path]
+    metrics: dict[str, dict]
+    analyses: dict[str, dict]
+
+    @classmethod
+    def read(cls, settings: dict) -> Findings:
+        stages = {
+            _stage_name(row, number): stage["folder"]
+            for row in settings["shown"]
+            for number, stage in enumerate(row["stages"], 1)
+        }
+        folders = {name: Path(folder) for name, folder in (settings["detectors"] | stages).items()}
+        read = [
+            {name: files.read_json(folder / file) for name, folder in folders.items()}
+            for file in ("metrics.json", "analysis.json")
+        ]
+        return cls(settings, folders, *read)
+
+    @property
+    def student(self) -> str:
+        return self.settings["students"][0]
+
+    @property
+    def arm(self) -> str:
+        """The arm that is compared with the others."""
+        return self.settings["shown"][-1]["arm"]
+
+    @property
+    def ends(self) -> dict[str, str]:
+        """The last stage of each shown arm, by arm."""
+        return {row["arm"]: _stage_name(row, len(row["stages"])) for row in self.settings["shown"]}
+
+    @property
+    def best_control(self) -> str | None:
+        """The shown arm with the highest AP, apart from ``arm``."""
+        others = [arm for arm in self.ends if arm != self.arm]
+        return max(others, key=lambda arm: self.metrics[self.ends[arm]]["bbox"]["AP"], default=None)
+
+    @property
+    def strongest(self) -> str | None:
+        """The teacher with the highest AP."""
+        return max(self.settings["teachers"], key=lambda name: self.metrics[name]["bbox"]["AP"], default=None)
+
+    def predictions(self, subject: str) -> list[dict]:
+        return files.read_json(self.folders[subject] / "predictions.json")
+
+    def ap_by_class_and_size(self) -> pd.DataFrame:
+        """AP (points) of the student alone and of each stage (rows); NaN where there are no objects."""
+        stages = [name for name in self.folders if name not in self.settings["detectors"]]
+        lines = {}
+        for name in (self.student, *stages):
+            box = self.metrics[name]["bbox"]
+            sizes = {text: box[key] if box[key] >= 0 else None for key, text in SIZES.items()}
+            lines[name] = self.analyses[name]["class_ap"] | sizes
+        return pd.DataFrame.from_dict(lines, orient="index", dtype=float)
+
+    def confusion(self, subject: str) -> pd.DataFrame:
+        """Counts by true class (rows) and predicted class (columns); the last of both is ``nothing``."""
+        analysis = self.analyses[subject]
+        names = [*analysis["class_ap"], "nothing"]
+        counts = pd.DataFrame(0, index=names, columns=names)
+        for true, said, count in analysis["confusion"]:
+            counts.loc[true, said] = count
+        return counts
+
+    def stage_costs(self) -> pd.DataFrame:
+        """Seconds and memory of each stage of the shown rows, where the job left a record."""
+        lines = []
+        for row in self.settings["shown"]:
+            for stage in row["stages"]:
+                path = Path(stage["folder"], "benchmark.tsv")
+                record = pd.read_csv(path, sep="\t").iloc[0] if path.exists() else {}
+                costs = {"seconds": record.get("s"), "memory (MB)": record.get("max_rss")}
+                lines.append({"arm": row["arm"], "stage": stage["chain"], "seed": row["seed"], **costs})
+        return pd.DataFrame(lines)
+
+
+def _stage_name(row: dict, number: int) -> str:
+    return f"{row['arm']}, stage {number}"

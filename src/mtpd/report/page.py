@@ -1,0 +1,77 @@
+"""The report page: one HTML file with the tables, plots and pictures of an experiment.
+
+It is a page of our own, not Snakemake's report: that one shows files by rule, and this one answers questions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from mtpd import files
+from mtpd.experiment.layout import is_rehearsal
+from mtpd.report import page_figures, stamps, tables
+from mtpd.report.findings import Findings
+
+NO_CLAIM = "no claim: one seed"
+
+
+def build(settings: dict, results: Path, annotations: Path, images: Path, commands: list[str]) -> str:
+    """The page as HTML, which needs no other file and no network.
+
+    Args:
+        settings: of ``mtpd.experiment.page.page``.
+        results: folder of the experiment's tables and plots.
+        annotations: COCO annotation file of the validation split.
+        images: folder of its images.
+        commands: how to make the results again.
+    """
+    findings = Findings.read(settings)
+    main = pd.read_csv(results / "tables/main.csv", dtype={"seeds": "Int64"})
+    comparison = results / "tables/comparison.csv"
+    pictures = page_figures.seen_by_each(findings, files.read_json(annotations), images)
+    first = findings.metrics[findings.student]
+    content = {
+        "settings": settings,
+        "stamp": stamps.WORDS if is_rehearsal(results) else None,
+        "images": first["images"],
+        "versions": first["versions"] | {"evaluator": first["evaluator"]},
+        "verdicts": [_verdict(row) for _, row in pd.read_csv(comparison).iterrows()]
+        if comparison.exists()
+        else [],
+        "main": _sortable(main.drop(columns="detector")),
+        "orders": {name: files.read_json(path) for name, path in settings["orders"].items()},
+        "figures": [
+            *page_figures.drawn_before(results / "plots"),
+            *page_figures.drawn_here(findings, main),
+            pictures,
+        ],
+        "stages": _sortable(findings.stage_costs()),
+        "commands": commands,
+    }
+    folder = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(loader=folder, autoescape=True).get_template("page.html").render(content)
+
+
+def _verdict(row: pd.Series) -> dict[str, str]:
+    """A comparison as a sentence, and what it shows."""
+    said = f"{row['arm']} ({row['chain']}) against {row['control']} ({row['control chain']})"
+    if pd.isna(row["95% low"]):
+        return {"text": f"{said}: {row['difference']:+.1f} AP", "verdict": NO_CLAIM}
+    interval = f"95% interval {row['95% low']:+.1f} to {row['95% high']:+.1f}, {row['seeds']} seeds"
+    return {"text": f"{said}: {row['difference']:+.1f} AP ({interval})", "verdict": row["verdict"]}
+
+
+def _sortable(table: pd.DataFrame) -> dict:
+    """A table as text, with the value by which each cell is sorted."""
+    pairs = zip(tables.readable(table).to_numpy(), table.to_numpy(), strict=True)
+    rows = [
+        [
+            {"text": text, "value": "" if pd.isna(value) else value}
+            for text, value in zip(texts, values, strict=True)
+        ]
+        for texts, values in pairs
+    ]
+    return {"columns": list(table.columns), "rows": rows}

@@ -1,0 +1,77 @@
+"""The figures of the report page: those that other rules have drawn, and those of ``page_plots``."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from mtpd.report import page_plots, pictures, tables
+from mtpd.report.captions import CAPTIONS
+from mtpd.report.findings import Findings
+
+IMAGES_OF_A_SORT = 2
+
+
+def drawn_before(folder: Path) -> list[dict]:
+    """Title, caption and content of each plot of the experiment, in the order of ``CAPTIONS``."""
+    return [
+        _described(kind, "image/svg+xml", path.read_bytes())
+        for kind in CAPTIONS
+        for path in sorted(folder.glob(f"{kind}*.svg"))
+    ]
+
+
+def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
+    """Title, caption and content of the plots that only the page has.
+
+    Args:
+        findings: of the experiment.
+        main: its main table.
+    """
+    ends = {name: name for name in findings.settings["detectors"]} | findings.ends
+    curves = {name: findings.analyses[subject]["precision"] for name, subject in ends.items()}
+    figures = {
+        "cost_of_accuracy": page_plots.cost_of_accuracy(main),
+        "changes": page_plots.changes(findings.ap_by_class_and_size(), findings.student),
+        "precision_recall": page_plots.precision_recall(curves, findings.settings["teachers"]),
+        "confusion": page_plots.confusion(findings.confusion(findings.ends[findings.arm]), findings.arm),
+        "loss_and_ap": page_plots.loss_and_ap(
+            tables.histories(findings.settings["shown"]), list(findings.ends)
+        ),
+    }
+    return [_described(kind, "image/svg+xml", _content(f, "svg")) for kind, f in figures.items()]
+
+
+def seen_by_each(findings: Findings, annotations: dict, folder: Path) -> dict:
+    """The same validation images, as student, arm, its best control and the strongest teacher see them.
+
+    Args:
+        findings: of the experiment.
+        annotations: content of the COCO annotation file of the validation split.
+        folder: of its images.
+    """
+    counts = (findings.analyses[name]["images"] for name in (findings.ends[findings.arm], findings.student))
+    chosen = pictures.choose(*counts, IMAGES_OF_A_SORT, seed=0)
+    names = filter(None, [findings.student, findings.best_control, findings.arm, findings.strongest])
+    subjects = {name: findings.ends.get(name, name) for name in names}
+    predictions = {name: findings.predictions(subject) for name, subject in subjects.items()}
+    figure = pictures.draw(chosen, annotations, folder, predictions)
+    return _described("pictures", "image/png", _content(figure, "png"))
+
+
+def _content(figure: Figure, form: str) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format=form, dpi=110, metadata={"Date": None} if form == "svg" else None)
+    plt.close(figure)
+    return content.getvalue()
+
+
+def _described(kind: str, media: str, content: bytes) -> dict:
+    title, caption = CAPTIONS[kind]
+    source = f"data:{media};base64,{base64.b64encode(content).decode()}"  # the page needs no other file
+    return {"kind": kind, "title": title, "caption": caption, "source": source}

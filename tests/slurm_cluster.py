@@ -1,0 +1,159 @@
+"""A real Slurm cluster of one node and two partitions, in a folder of its own, for ``make test-slurm``."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import psutil
+from conftest import PROJECT
+
+CORES, MEMORY_MB = 2, 16000
+WITHOUT_ACCOUNTING = PROJECT / "slurm/without-accounting"  # as a user of such a cluster has it in PATH
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
+
+# One user, no accounting, no cgroups, so that it runs in a container too. MinJobAge is Slurm's default. A job
+# of the partition "urgent" takes the node from those of "main", which go back to the queue.
+CONFIG = """\
+ClusterName=mtpd
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+AuthType=auth/none
+CredType=cred/none
+SlurmUser=root
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobFileAppend=1
+MpiDefault=none
+MinJobAge=300
+ReturnToService=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmdParameters=config_overrides
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory}
+PartitionName=main Default=YES Nodes=ALL PriorityTier=1
+PartitionName=urgent Nodes=ALL PriorityTier=10
+"""
+
+# In a job, the plugin takes SLURM_CONF out of the environment of srun. On a cluster, srun finds the
+# configuration in its usual place; here it does not.
+SRUN = """\
+#!/bin/sh
+SLURM_CONF={folder}/slurm.conf exec {srun} "$@"
+"""
+
+
+def until(happened, within=300):
+    """Wait for something to become true, and return it.
+
+    Raises:
+        AssertionError: not within this many seconds.
+    """
+    ends = time.monotonic() + within
+    while time.monotonic() < ends:
+        if result := happened():
+            return result
+        time.sleep(0.1)
+    raise AssertionError(f"not within {within} seconds: {happened}")
+
+
+def missing():
+    """The programs of Slurm that are not installed."""
+    return [name for name in PROGRAMS if not shutil.which(name)]
+
+
+class Cluster:
+    """The daemons, and what a user and an administrator ask of them."""
+
+    def __init__(self, folder):
+        self.folder, self.host = folder, socket.gethostname().partition(".")[0]
+        for name in ("state", "spool", "bin"):
+            (folder / name).mkdir()
+        ports = dict(zip(("controller_port", "node_port"), free_ports(2), strict=True))
+        names = {"folder": folder, "host": self.host, "cores": CORES, "memory": MEMORY_MB, **ports}
+        (folder / "slurm.conf").write_text(CONFIG.format(**names))
+        srun = folder / "bin/srun"
+        srun.write_text(SRUN.format(folder=folder, srun=shutil.which("srun")))
+        srun.chmod(0o755)
+        self.environment = {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("SLURM_", "SBATCH_"))
+            },
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": os.pathsep.join([str(srun.parent), str(WITHOUT_ACCOUNTING), os.environ["PATH"]]),
+        }
+        self.daemons = {}
+
+    def start(self, *names):
+        """Start daemons, and wait until Slurm answers and has seen its node."""
+        for name in names:
+            with open(self.folder / f"{name}.said", "a") as said:
+                command = [shutil.which(name), "-D"]
+                self.daemons[name] = psutil.Popen(command, env=self.environment, stdout=said, stderr=said)
+        until(self._node)
+
+    def stop(self, *names):
+        for name in names:
+            self.daemons[name].terminate()
+            self.daemons.pop(name).wait()
+
+    def clear(self):
+        """A node without jobs that takes jobs, whatever a test has left."""
+        self.start(*({"slurmctld", "slurmd"} - self.daemons.keys()))
+        if self._node().startswith(("down", "drain")):
+            self.set_node("RESUME")
+        self.run("scancel", "--user", "root")
+        until(lambda: not self.jobs())
+
+    def run(self, *command):
+        """What a command of Slurm says; it must succeed."""
+        done = self._ask(*command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def jobs(self, *states):
+        """The numbers of the jobs in these states, by default of all that have not ended."""
+        chosen = ["--states", ",".join(states)] if states else []
+        return self.run("squeue", "--noheader", "--format", "%i", *chosen).split()
+
+    def processes(self, job):
+        """Slurm's own processes that look after a job on the node."""
+        found = psutil.process_iter(["cmdline"])
+        return [one for one in found if f"slurmstepd: [{job}." in " ".join(one.info["cmdline"] or [])]
+
+    def set_node(self, state):
+        """As an administrator does: DRAIN, DOWN, RESUME."""
+        self.run("scontrol", "update", f"NodeName={self.host}", f"State={state}", "Reason=test")
+
+    def _node(self):
+        """The state of the node; empty while Slurm does not answer or has not seen the node."""
+        said = self._ask("sinfo", "--noheader", "--partition", "main", "--format", "%T").stdout.strip()
+        return "" if said.startswith("unk") else said
+
+    def _ask(self, *command):
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True)
+
+
+def free_ports(count):
+    """Ports that nobody uses now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

@@ -1,0 +1,88 @@
+"""The report page: made by real Snakemake, and opened in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from snakes import snakemake
+
+from mtpd.experiment import page as settings
+from mtpd.report import captions, pictures
+
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const table = document.querySelector("table.sortable");
+  const column = [...table.querySelectorAll("th")].findIndex(th => th.textContent === "AP");
+  const values = () => [...table.tBodies[0].rows].map(row => row.cells[column].textContent);
+  table.querySelectorAll("th button")[column].click();
+  const up = values();
+  table.querySelectorAll("th button")[column].click();
+  const seen = {
+    up, down: values(), errors: window.errors,
+    broken: [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt),
+    images: document.images.length,
+    fetched: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
+    beyond: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  };
+  document.body.innerHTML = "<pre>" + JSON.stringify(seen) + "</pre>";
+});
+</script>
+"""
+ERRORS = '<script>window.errors = []; addEventListener("error", e => errors.push(e.message));</script>'
+
+
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory):
+    """The tiny experiment with its page."""
+    folder = tmp_path_factory.mktemp("page") / "tiny"
+    shutil.copytree(finished, folder, symlinks=True)
+    code, said = snakemake(folder, "--rerun-triggers", "mtime", "--", "reported")
+    assert code == 0, said
+    return folder / "results/tiny/report.html"
+
+
+def test_the_page_has_the_numbers_of_the_tables_and_needs_no_other_file(report):
+    text = report.read_text()
+    table = pd.read_csv(report.parent / "tables/main.csv")
+    for row, ap in zip(table["row"], table["AP"], strict=True):
+        assert re.search(rf">{row}</td>.*>{ap:.1f}</td>", text), row
+    assert text.count("no claim: one seed") == 3
+    assert set(re.findall(r'(?:src|href)="([^#"]{1,5})', text)) == {"data:"}
+    assert "snakemake --cores all --configfile" in text
+
+
+def test_a_browser_shows_every_figure_and_sorts_the_tables(report, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    probed = tmp_path / "probed.html"
+    probed.write_text(
+        report.read_text().replace("<head>", "<head>" + ERRORS).replace("</body>", PROBE + "</body>")
+    )
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=400,800", "--dump-dom"]
+    done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True)
+    seen = json.loads(re.search(r"<pre>(.*)</pre>", done.stdout, re.DOTALL).group(1))
+    assert seen["errors"] == seen["broken"] == seen["fetched"] == []
+    assert seen["images"] == len(captions.CAPTIONS) - 1  # no study of orders
+    assert seen["up"] == sorted(seen["up"], key=float)
+    assert seen["down"] == seen["up"][::-1]
+    assert seen["beyond"] == 0  # wide tables and figures scroll inside the page
+
+
+def test_images_are_chosen_by_their_gain():
+    """F1 by hand: image 1 from 0 to 1, image 2 from 1 to 0, images 3 and 4 stay."""
+    after = {"1": [1, 0, 0], "2": [0, 1, 1], "3": [1, 1, 0], "4": [0, 0, 0]}
+    before = {"1": [0, 0, 1], "2": [1, 0, 0], "3": [1, 1, 0], "4": [0, 0, 0]}
+    chosen = pictures.choose(after, before, 1, seed=0)
+    assert list(chosen)[:2] == ["1", "2"] and len(chosen) == 3
+    assert chosen["1"] == "largest gain (+1.00 F1)" and chosen["2"] == "largest loss (-1.00 F1)"
+    assert pictures.choose(after, before, 4, seed=0).keys() == after.keys()
+
+
+def test_one_row_of_each_arm_is_shown():
+    rows = [{"arm": arm, "seed": seed} for arm in ("a", "b") for seed in (4, 5)]
+    assert settings.first_rows(rows) == [{"arm": "a", "seed": 4}, {"arm": "b", "seed": 4}]

@@ -1,0 +1,224 @@
+"""``snakemake --cores all --profile slurm`` on a real cluster of one node.
+
+Whatever happens to jobs, to Snakemake or to Slurm, the results are those of a run without Slurm and without
+faults, and no epoch is trained twice.
+"""
+
+import shutil
+import signal
+import subprocess
+
+import psutil
+import pytest
+from conftest import PROJECT
+from slurm_cluster import Cluster, missing, until
+from snakes import TINY, command, snakemake
+from test_faults import assert_same_results, epochs_trained
+
+CLUSTER = PROJECT / "tests/data/cluster.yaml"
+KILLED = "results/few-shapes/students/student/alone/none@12/seed0/student.pth"
+STOPPED = "results/few-shapes/students/student/all-at-once/none@4/seed0/student.pth"
+# The profile's settings for jobs of hours would make tests wait.
+QUICKLY = ["--slurm-init-seconds-before-status-checks=2", "--max-status-checks-per-second=1"]
+
+LONGEST = 900  # seconds that a scene may take on a busy machine
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    assert not missing(), f"not installed: {missing()}; run tests/slurm_install.sh"
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start("slurmctld", "slurmd")
+        yield cluster
+    finally:
+        cluster.stop(*list(cluster.daemons))
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A folder with the data set, where the experiment has passed its checks."""
+    folder = tmp_path_factory.mktemp("cluster") / "drawn"
+    folder.mkdir()
+    (folder / "config").symlink_to(PROJECT / "config")
+    splits = [f"results/few-shapes/data/{split}.json" for split in ("train", "val")]
+    code, said = snakemake(folder, "--", *splits, config=CLUSTER)
+    assert code == 0, said
+    return folder
+
+
+@pytest.fixture(scope="module")
+def peaceful(drawn):
+    """What ``stage`` gives without Slurm and without faults; a folder for each stage."""
+    folders = {}
+    for stage in (KILLED, STOPPED):
+        folders[stage] = shutil.copytree(drawn, drawn.with_name(stage.split("/")[4]), symlinks=True)
+        code, said = snakemake(folders[stage], "--", stage, config=CLUSTER)
+        assert code == 0, said
+    return folders
+
+
+@pytest.fixture
+def folder(drawn, tmp_path):
+    """A copy of the folder with the data set."""
+    return shutil.copytree(drawn, tmp_path / "work here", symlinks=True)
+
+
+class Controller:
+    """Snakemake on the head node."""
+
+    def __init__(self, cluster, folder, *targets, options=(), config=CLUSTER):
+        self.cluster, self.folder, self.said = cluster, folder, folder / "controller"
+        start = ["snakemake", "--cores", "all", "--profile", PROJECT / "slurm", "-s", PROJECT / "Snakefile"]
+        start += ["-d", folder, "--configfile", config, "--slurm-keep-successful-logs", *QUICKLY, *options]
+        with open(self.said, "a") as said:
+            self.process = psutil.Popen(
+                list(map(str, [*start, "--", *targets])),
+                env=cluster.environment,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                # Where the tests run in the background, a shell has told them to ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    def wait_for_training(self):
+        """Until the stage has saved a checkpoint; the number of its job."""
+        until(lambda: list(self.folder.glob("work/**/iter_*.pth")) or self.process.poll() is not None)
+        (job,) = self.cluster.jobs("RUNNING")
+        return job
+
+    def finish(self):
+        assert self.process.wait(timeout=LONGEST) == 0, self.text()
+
+    def text(self):
+        return self.said.read_text()
+
+    def kill(self):
+        if self.process.is_running():
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def start(cluster):
+    """Starts Snakemake; what is still at work at the end of a test is ended."""
+    started = []
+
+    def start(*arguments, **options):
+        started.append(Controller(cluster, *arguments, **options))
+        return started[-1]
+
+    yield start
+    for controller in started:
+        controller.kill()
+    cluster.clear()
+
+
+def assert_trained_once(folder, expected, lost=0):
+    """The results are those expected; at most ``lost`` epochs were begun again."""
+    assert_same_results(folder, expected)
+    log = "".join(path.read_text() for path in folder.glob(".snakemake/slurm_logs/rule_train_stage/*/*.log"))
+    (folder / "said").write_text(log)
+    assert sum(epochs_trained(folder).values()) - 12 <= lost
+
+
+def test_the_tiny_experiment_runs_as_a_user_types_it(start, finished, tmp_path):
+    (tmp_path / "config").symlink_to(PROJECT / "config")
+    run = start(tmp_path, config=TINY)
+    run.finish()
+    assert_same_results(tmp_path, finished)
+    for table in ("main.csv", "comparison.csv"):
+        assert (tmp_path / f"results/tiny/tables/{table}").exists()
+
+
+def cancelled(cluster, job):
+    cluster.run("scancel", job)
+
+
+def preempted(cluster, job):
+    """A job of the urgent partition needs the whole node."""
+    urgent = ("--partition", "urgent", "--exclusive", "--wrap", "true")
+    cluster.run("sbatch", "--output", "/dev/null", *urgent)
+    requeued(cluster, job)
+
+
+def node_lost(cluster, job):
+    cluster.set_node("DOWN")
+    until(lambda: not cluster.processes(job))
+    cluster.set_node("RESUME")
+    requeued(cluster, job)
+
+
+def requeued(cluster, job):
+    """Slurm starts it again after two minutes, or when an administrator says so."""
+    until(lambda: job in cluster.jobs("PENDING"))
+    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+def drained(cluster, job):
+    """The job ends, and the one that follows it has to wait for the node."""
+    cluster.set_node("DRAIN")
+    cluster.run("scancel", job)
+    until(lambda: [one for one in cluster.jobs("PENDING") if one != job])
+    cluster.set_node("RESUME")
+
+
+@pytest.mark.parametrize("happens", [cancelled, preempted, node_lost, drained])
+def test_a_job_ends_in_the_middle_of_its_stage(happens, start, cluster, folder, peaceful):
+    run = start(folder, KILLED)
+    happens(cluster, run.wait_for_training())
+    run.finish()
+    assert_trained_once(folder, peaceful[KILLED], lost=1)
+
+
+def test_slurm_does_not_answer_while_a_stage_ends(start, cluster, folder, peaceful):
+    run = start(folder, KILLED, options=["--verbose"])
+    run.wait_for_training()
+    cluster.stop("slurmctld")
+    # The plugin's own setting gives up after 5 attempts, and then waits for the job without end.
+    until(lambda: (folder / KILLED).exists() and run.text().count("could not check status") > 5)
+    cluster.start("slurmctld")
+    run.finish()
+    assert_trained_once(folder, peaceful[KILLED])
+
+
+def test_a_stage_that_is_longer_than_its_time_limit_spans_several_jobs(start, folder, peaceful):
+    """Two minutes is what a stage keeps for saving, so each job ends after one step."""
+    run = start(folder, STOPPED, options=["--set-resources", "train_stage:runtime=2"])
+    run.finish()
+    assert_same_results(folder, peaceful[STOPPED])
+    assert run.text().count("SLURM status is: 'FAILED'") >= 3
+
+
+def interrupted(process):
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+
+def hung_up(process):
+    process.send_signal(signal.SIGHUP)
+    process.wait()
+
+
+def killed(process):
+    process.kill()
+    process.wait()
+
+
+def terminated(process):
+    process.terminate()  # it waits for its jobs
+    process.wait()
+
+
+@pytest.mark.parametrize("ends", [interrupted, hung_up, killed, terminated])
+def test_snakemake_ends_in_the_middle_of_a_stage_and_starts_again(ends, start, folder, peaceful):
+    """At once, while the job of the first run may still be at work."""
+    first = start(folder, KILLED)
+    first.wait_for_training()
+    ends(first.process)
+    subprocess.run([*command(folder, "--unlock", config=CLUSTER)], check=True, capture_output=True)
+    start(folder, KILLED).finish()
+    assert_trained_once(folder, peaceful[KILLED])
