@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    assert not missing(), f"not installed: {missing()}; run tests/slurm_install.sh"
+    assert not missing(), f"not installed: {missing()}; run envs/slurm.sh"
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     try:
         cluster.start("slurmctld", "slurmd")
