@@ -8,16 +8,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import yaml
 from conftest import PROJECT
-from snakes import changed, snakemake
+from snakes import as_checked, changed, snakemake
 
 from mtpd import gpus
-from mtpd.checks import subjects
 from mtpd.detectors import operators
-from mtpd.experiment import sources, specs
-from mtpd.experiment.layout import Layout
-from mtpd.experiment.reading import load_with_files
 
 DEVICES = "abcd"
 # A job on its GPUs. It holds a lock of its own for each and fails if another job does. The file of these is
@@ -156,14 +151,7 @@ def test_downloads_need_no_gpus(tmp_path, monkeypatch):
 def test_no_more_jobs_run_than_there_are_gpus_for(tmp_path, monkeypatch):
     """Three stages could start at once; with one simulated GPU they start, and fail, one by one."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    config = with_gpus(tmp_path, 1)
-    experiment = load_with_files(yaml.safe_load(config.read_text()), str(config), PROJECT)
-    spec = specs.checks(experiment, Layout(experiment.experiment, experiment.dataset.name))
-    for name, detector in spec["detectors"].items():
-        detector["files"] = sources.config_files(experiment.detectors[name].config)
-    passed = subjects.Passed(spec, tmp_path / "work/checks")
-    for subject in passed.to_check():  # so that this machine's mmcv is not looked at
-        passed.add(subject, {"numbers": 1, "masks": False})
+    config = as_checked(tmp_path, with_gpus(tmp_path, 1))
     code, said = snakemake(tmp_path, "--cores", "4", "--jobs", "4", "--keep-going", config=config)
     assert code != 0
     stages = said[said.index("rule train_stage") :]

@@ -1,71 +1,119 @@
-"""The lock of a stage's folder."""
+"""The lock of a stage's folder, with real processes."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import pytest
-from conftest import PROJECT
 
 from mtpd.training import lock
-from mtpd.training.errors import LockedError
+from mtpd.training.stopping import Stop
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from mtpd.training import lock
+from mtpd.training.errors import StoppedEarly
+from mtpd.training.stopping import Stop
 
-with lock.held(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
+say = lambda text: print(text, flush=True)
+try:
+    with Stop() as stop, lock.held(Path(sys.argv[1]), stop, say):
+        say("held")
+        sys.stdin.readline()
+except StoppedEarly as reason:
+    say(reason)
+    sys.exit(75)
 """
+ELSEWHERE = {"host": "node7", "pid": 1, "job": "42", "since": "2026-01-01T00:00:00"}
 
 
 @pytest.fixture
-def holder(tmp_path):
-    """Another process that holds the folder's lock."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=PROJECT,
-    )
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.wait()
+def start(tmp_path):
+    """Starts a process that takes the folder's lock, says so, and gives it back after a line of input."""
+    processes = []
+
+    def start(**environment):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
-def test_a_second_process_is_refused_and_the_holder_is_named(holder, tmp_path):
-    words = rf"in use by process {holder.pid} on .*: wait for it"
-    with pytest.raises(LockedError, match=words), lock.held(tmp_path, wait=0):
-        pass
+def says(process, words):
+    line = process.stdout.readline()
+    assert words in line
+    return line
 
 
-def test_a_second_process_waits(holder, tmp_path):
-    holder.stdin.close()
-    with lock.held(tmp_path, wait=60):
-        assert holder.wait() == 0
+def test_a_second_process_waits_and_says_for_whom(start, tmp_path):
+    first = start()
+    says(first, "held")
+    second = start()
+    line = says(second, f"waiting for process {first.pid} on ")
+    assert f", which works in {tmp_path}: if it should not, end it" in line
+    first.stdin.close()
+    says(second, "held")
+    assert first.wait() == 0
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(holder, tmp_path):
-    holder.kill()
-    holder.wait()
-    with lock.held(tmp_path, wait=0):
-        assert json.loads((tmp_path / "holder.json").read_text())["pid"] == os.getpid()
+@pytest.mark.parametrize("reason", ["signal", "time limit"])
+def test_the_wait_ends_when_there_is_a_reason_to_stop(reason, start):
+    says(start(), "held")
+    if reason == "signal":
+        second = start()
+        says(second, "waiting for process")
+        second.send_signal(signal.SIGTERM)
+        says(second, "received SIGTERM while another process worked on the stage")
+    else:
+        second = start(SLURM_JOB_END_TIME=str(time.time()))
+        says(second, "the job's time limit is near while another process")
+    assert second.wait() == 75
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(start, tmp_path):
+    first = start()
+    says(first, "held")
+    second = start()
+    says(second, "waiting for process")
+    first.kill()
+    says(second, "held")
+    assert json.loads((tmp_path / "holder.json").read_text())["pid"] == second.pid
+    second.stdin.close()
+    assert second.wait() == 0
     assert not (tmp_path / "holder.json").exists()
 
 
-def test_a_holder_on_another_machine_counts_as_alive_while_it_refreshes(tmp_path):
-    file = tmp_path / "holder.json"
-    file.write_text(json.dumps({"host": "node7", "pid": 1, "job": "42", "since": "2026-01-01T00:00:00"}))
-    with pytest.raises(LockedError, match="process 1 on node7, job 42"), lock.held(tmp_path, wait=0):
-        pass
+def test_a_holder_on_another_machine_is_waited_for_while_it_refreshes(start, tmp_path):
+    """As on a file system that does not share locks: only the file tells that it lives."""
+    holder = tmp_path / "holder.json"
+    holder.write_text(json.dumps(ELSEWHERE))
+    waiting = start()
+    says(waiting, "waiting for process 1 on node7, job 42, since 2026-01-01T00:00:00, which works in")
     long_ago = time.time() - lock.FORGET_SECONDS - 1
-    os.utime(file, (long_ago, long_ago))
-    with lock.held(tmp_path, wait=0):
-        assert json.loads(file.read_text())["host"] != "node7"
+    os.utime(holder, (long_ago, long_ago))
+    says(waiting, "held")
+    assert json.loads(holder.read_text())["host"] != "node7"
+
+
+def test_the_holder_refreshes_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.01)
+    holder = tmp_path / "holder.json"
+    with Stop() as stop, lock.held(tmp_path, stop, print):
+        os.utime(holder, (0, 0))
+        while holder.stat().st_mtime == 0:
+            pass

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 import time
 
+import psutil
 import pytest
 import torch
 from conftest import progressive_stage, weights
@@ -120,6 +122,24 @@ def test_a_signal_saves_the_state_in_the_middle_of_an_epoch(
     run(stage, parts)
     assert "resuming after epoch 1 of 3, iteration 2 of 3\n" in said(parts)
     assert_same_results(parts, whole)
+
+
+def kill_all():
+    """SIGTERM to the trainer and its data loaders, from another process, as from a batch system."""
+    processes = [*psutil.Process().children(), psutil.Process()]
+    subprocess.run(["kill", *(str(process.pid) for process in processes)], check=True)
+
+
+def test_a_signal_to_all_processes_of_a_job_saves_the_state(
+    dataset, teacher, uninterrupted, tmp_path, monkeypatch
+):
+    stage = progressive_stage(dataset, teacher, workers=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, kill_all))
+        with pytest.raises(StoppedEarly, match="SIGTERM"):
+            run(stage, tmp_path)
+    run(stage, tmp_path)
+    assert_same_results(tmp_path, uninterrupted)
 
 
 def test_the_state_is_saved_before_the_time_limit(dataset, teacher, uninterrupted, tmp_path, monkeypatch):

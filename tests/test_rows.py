@@ -197,8 +197,8 @@ def test_checks_look_at_every_pair_that_may_meet():
 
 
 @pytest.mark.parametrize(
-    ("compute", "loaders"),
-    [({}, 0), ({"threads": 8}, 0), ({"threads": 8, "gpus": 2}, 3), ({"gpus": 1}, 0), ({"workers": 5}, 5)],
+    ("compute", "gpus", "threads", "loaders"),
+    [({}, 0, 1, 0), ({}, 0, 8, 0), ({}, 2, 8, 3), ({}, 2, 4, 1), ({}, 1, 1, 0), ({"workers": 5}, 0, 1, 5)],
 )
-def test_data_loaders_take_the_cores_that_gpus_leave(compute, loaders):
-    assert specs.loaders(Compute(**compute), compute.get("gpus", 0)) == loaders
+def test_data_loaders_take_the_cores_that_gpus_leave(compute, gpus, threads, loaders):
+    assert specs.loaders(Compute(**compute), gpus, threads) == loaders

@@ -89,3 +89,4 @@ def stages_to_come():
 
 onstart:
     check_first()
+    do_not_retry_what_is_final()

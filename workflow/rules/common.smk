@@ -52,6 +52,20 @@ def _devices(count):
     return "" if workflow.remote_exec else f"{PYTHON} {SCRIPTS}/with_gpus.py {count} "
 
 
+def on_one_node(gpus):
+    """The processors of a job, on a cluster.
+
+    Snakemake limits ``threads`` by the cores of the head node, which says nothing of a compute node; on the
+    compute node, it limits them by the cores of the job. The job then uses as many threads and data loaders.
+    """
+    return {
+        "nodes": 1,
+        "cpus_per_task": compute.threads,
+        "gpu": gpus,
+        "loaders": lambda wildcards, threads: specs.loaders(compute, gpus, threads),
+    }
+
+
 def one_of(names):
     """A wildcard's pattern: these names only."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -114,10 +114,9 @@ rule evaluate:
         "../../envs/mtpd.yaml"
     threads: compute.threads
     resources:
+        **on_one_node(min(compute.gpus, 1)),
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
-        gpu=min(compute.gpus, 1),
-        loaders=specs.loaders(compute, min(compute.gpus, 1)),  # not in params: results do not depend on it
     params:
         script=script("evaluate.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(

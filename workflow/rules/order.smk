@@ -15,9 +15,9 @@ checkpoint order_teachers:
         "../../envs/mtpd.yaml"
     threads: compute.threads
     resources:
+        **on_one_node(min(compute.gpus, 1)),
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
-        gpu=min(compute.gpus, 1),
     params:
         script=script("order.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(

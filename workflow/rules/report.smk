@@ -32,10 +32,9 @@ rule measure_complexity:
     # More threads than exist, so that no other job runs during the measurement.
     threads: 1024
     resources:
+        **on_one_node(min(compute.gpus, 1)),
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
-        gpu=min(compute.gpus, 1),
-        cpus_per_task=compute.threads,
     params:
         script=script("complexity.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(

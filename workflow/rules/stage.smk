@@ -20,10 +20,9 @@ rule train_stage:
         "../../envs/mtpd.yaml"
     threads: compute.threads
     resources:
+        **on_one_node(compute.gpus),
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
-        gpu=compute.gpus,
-        loaders=specs.loaders(compute, compute.gpus),  # not in params: results do not depend on it
     params:
         script=script("stage.py", compute.gpus),
         spec=stage_spec,

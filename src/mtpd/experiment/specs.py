@@ -213,8 +213,13 @@ def stages_to_come(experiment: Experiment, layout: Layout) -> dict[str, int]:
     return {student: max(0, count - layout.finished_stages(student)) for student, count in left.items()}
 
 
-def loaders(compute: Compute, gpus: int) -> int:
-    """Data loaders of each process of a job on so many GPUs: as the experiment says, or the free cores."""
+def loaders(compute: Compute, gpus: int, threads: int) -> int:
+    """Data loaders of each process of a job: as the experiment says, or the cores that its GPUs leave.
+
+    Args:
+        gpus: on which the job computes.
+        threads: the cores that it has.
+    """
     if compute.workers is not None:
         return compute.workers
-    return max(0, compute.threads // gpus - 1) if gpus else 0
+    return max(0, threads // gpus - 1) if gpus else 0

@@ -1,10 +1,6 @@
 """Why a stage can end before its last epoch."""
 
 
-class LockedError(RuntimeError):
-    """Another process works on the stage; the message names it."""
-
-
 class DivergedError(RuntimeError):
     """A loss or weight became NaN or infinite; the message says which, and when."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,64 +16,102 @@ from filelock import FileLock, Timeout
 from mmengine.dist import is_main_process
 
 from mtpd import files
-from mtpd.training.errors import LockedError
+from mtpd.training.errors import StoppedEarly
+from mtpd.training.stopping import Stop
 
-WAIT_SECONDS = 60  # for another process's lock: the workers of a killed process hold it a little longer
+RETRY_SECONDS = 1
 REFRESH_SECONDS = 30
 FORGET_SECONDS = 300  # after which the holder on another machine counts as dead
 
 
 @contextmanager
-def held(folder: Path, wait: float = WAIT_SECONDS):
+def held(folder: Path, stop: Stop, say: Callable[[str], None]):
     """Hold the lock of a folder: no other process works in it meanwhile, on this machine or another.
 
-    The kernel frees the lock of a dead process. Some file systems do not share locks between machines; there,
-    ``holder.json``, refreshed every 30 seconds, shows that the holder is alive.
+    While another process holds it, wait, and say for whom. The kernel frees the lock of a dead process. Some
+    file systems do not share locks between machines; there, ``holder.json``, refreshed every 30 seconds,
+    shows that the holder is alive.
 
     Raises:
-        LockedError: after ``wait`` seconds another process still holds it.
+        StoppedEarly: there was a reason to stop while waiting.
     """
     if not is_main_process():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    holder = folder / "holder.json"
-    lock = FileLock(folder / "lock")
+    lock, holder = FileLock(folder / "lock"), folder / "holder.json"
+    _acquire(lock, holder, stop, say)
     try:
-        lock.acquire(timeout=wait)
-    except Timeout:
-        raise LockedError(_in_use(folder, holder)) from None
-    with lock:
-        if _alive_elsewhere(holder):
-            raise LockedError(_in_use(folder, holder))
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
-        files.write_json(holder, {**me, "since": datetime.now().isoformat(timespec="seconds")})
-        done = threading.Event()
-        refresher = threading.Thread(target=_refresh, args=(holder, done), daemon=True)
-        refresher.start()
-        try:
+        with _seen_alive(holder):
             yield
-        finally:
-            done.set()
-            refresher.join()
-            holder.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, holder: Path, stop: Stop, say: Callable[[str], None]) -> None:
+    named = None
+    while not _try_to_acquire(lock, holder):
+        if stop.reason:
+            raise StoppedEarly(f"{stop.reason} while another process worked on the stage")
+        if (who := _who(holder)) != named:
+            named = who
+            text = f"waiting for {who}, which works in {holder.parent}: if it should not, end it"
+            say(text)
+            print(text, file=sys.stderr, flush=True)
+        time.sleep(RETRY_SECONDS)
+
+
+def _try_to_acquire(lock: FileLock, holder: Path) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    if _alive_elsewhere(lock, holder):
+        lock.release()
+        return False
+    return True
+
+
+def _alive_elsewhere(lock: FileLock, holder: Path) -> bool:
+    """Whether the holder on another machine, which may not share the lock, was seen lately."""
+    found = _read(holder)
+    if not found or found["host"] == socket.gethostname():
+        return False
+    os.utime(lock.lock_file)  # both times are the file system's: the clocks of machines may differ
+    return os.stat(lock.lock_file).st_mtime - found["seen"] < FORGET_SECONDS
+
+
+def _read(holder: Path) -> dict | None:
+    """Who holds the lock, and when this was last written or refreshed; None if the file is gone."""
+    try:
+        return {**files.read_json(holder), "seen": holder.stat().st_mtime}
+    except FileNotFoundError:
+        return None
+
+
+def _who(holder: Path) -> str:
+    if not (found := _read(holder)):
+        return "another process"
+    job = f", job {found['job']}" if found["job"] else ""
+    return f"process {found['pid']} on {found['host']}{job}, since {found['since']}"
+
+
+@contextmanager
+def _seen_alive(holder: Path):
+    """Say in ``holder`` who this process is, and refresh the file."""
+    me = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
+    files.write_json(holder, {**me, "since": datetime.now().isoformat(timespec="seconds")})
+    done = threading.Event()
+    refresher = threading.Thread(target=_refresh, args=(holder, done), daemon=True)
+    refresher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        refresher.join()
+        holder.unlink(missing_ok=True)
 
 
 def _refresh(holder: Path, done: threading.Event) -> None:
     while not done.wait(REFRESH_SECONDS):
         holder.touch()
-
-
-def _alive_elsewhere(holder: Path) -> bool:
-    if not holder.exists() or files.read_json(holder)["host"] == socket.gethostname():
-        return False
-    return time.time() - holder.stat().st_mtime < FORGET_SECONDS
-
-
-def _in_use(folder: Path, holder: Path) -> str:
-    who = "another process"
-    if holder.exists():
-        found = files.read_json(holder)
-        job = f", job {found['job']}" if found["job"] else ""
-        who = f"process {found['pid']} on {found['host']}{job}, since {found['since']}"
-    return f"{folder} is in use by {who}: wait for it or end it, then start again"

@@ -27,7 +27,7 @@ from mtpd.detectors.inherit import inherit
 from mtpd.distill.distiller import Distiller
 from mtpd.evaluation import metrics
 from mtpd.evaluation.truth import DEFAULT
-from mtpd.training import lock, optimisation, steps
+from mtpd.training import failures, lock, optimisation, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.progress import teller
@@ -107,13 +107,16 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
 
     Raises:
         StoppedEarly: the job has to stop; the same call resumes.
-        LockedError: another process works on the stage.
-        DivergedError: a loss or weight is not finite.
+        DivergedError: a loss or weight is not finite, now or in an earlier call with the same fingerprint.
     """
     _join_processes()
     say = teller(label, progress)
-    with lock.held(work), Stop() as stop:
-        _train(stage, out, work, stop, say)
+    with Stop() as stop, lock.held(work, stop, say), failures.final_written(work):
+        if is_main_process():
+            (work / failures.FINAL).unlink(missing_ok=True)
+        folder = work / stage.fingerprint()
+        with failures.divergence_remembered(folder):
+            _train(stage, out, folder, stop, say)
 
 
 def _join_processes() -> None:
@@ -128,12 +131,11 @@ def _join_processes() -> None:
         torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=WAIT_SECONDS))
 
 
-def _train(stage: Stage, out: Path, work: Path, stop: Stop, say) -> None:
+def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     classes = coco.classes_of(stage.dataset["train"]["annotations"])
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
     if stage.parent or not stage.pretrained:
         config = configs.without_pretraining(config)
-    folder = work / stage.fingerprint()
     found = [_newest_state(folder, say) if is_main_process() else None]
     broadcast_object_list(found)
     newest = found[0]

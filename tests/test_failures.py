@@ -1,0 +1,92 @@
+"""Failures that are final do not start again by themselves; those that may pass do."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import progressive_stage
+from snakes import changed, snakemake
+
+from mtpd.training import failures
+from mtpd.training.errors import DivergedError
+from mtpd.training.stage import train
+
+WILD = {"type": "SGD", "lr": 1e38}
+
+
+def test_a_stage_that_has_diverged_starts_again_only_if_told(dataset, teacher, tmp_path):
+    stage = progressive_stage(dataset, teacher, optimizer=WILD, epochs=1)
+    said = []
+    for _ in range(3):
+        with pytest.raises(DivergedError) as error:
+            train(stage, tmp_path / "out", tmp_path / "work")
+        said.append(str(error.value))
+        assert (tmp_path / "work" / failures.FINAL).read_text() == f"DivergedError: {said[-1]}\n"
+        if len(said) == 2:
+            Path(re.search(r"delete (\S+) to try again", said[1])[1]).unlink()
+    first, refused, again = said
+    assert re.search(r"loss\S* is (nan|inf) at iteration 2", first)
+    assert refused.startswith(f"{first}. This happened before")
+    assert again == first
+
+
+def test_another_learning_rate_is_another_stage(dataset, teacher, tmp_path):
+    stage = progressive_stage(dataset, teacher, optimizer=WILD, epochs=1)
+    with pytest.raises(DivergedError):
+        train(stage, tmp_path / "out", tmp_path / "work")
+    train(progressive_stage(dataset, teacher, epochs=1), tmp_path / "out", tmp_path / "work")
+    assert not (tmp_path / "work" / failures.FINAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (ValueError("a bad file"), True),
+        (KeyError("a bad file"), True),
+        (OSError("disk full"), False),
+        (RuntimeError("CUDA error"), False),
+        (MemoryError(), False),
+        (KeyboardInterrupt(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_of_the_machine_are_not_final(error, final, tmp_path):
+    with pytest.raises(type(error)), failures.final_written(tmp_path):
+        raise error
+    assert (tmp_path / failures.FINAL).exists() == final
+
+
+def starts(said):
+    """How often Snakemake has started a stage."""
+    return len(re.findall("^(?:local)?rule train_stage:", said, re.MULTILINE))
+
+
+def test_snakemake_starts_a_stage_again_unless_its_failure_is_final(tmp_path, monkeypatch):
+    """One stage diverges, and one cannot read an image; then, jobs end at their time limit."""
+
+    def spoil(experiment):
+        experiment["recipes"]["wild"] = {**experiment["recipes"]["alone"], "optimizer": WILD}
+        experiment["arms"]["wild"] = {"recipe": "wild", "chain": "none@1"}
+
+    config = changed(tmp_path, "spoilt", spoil)
+    data = "results/few-shapes/data/val.json"
+    assert snakemake(tmp_path, "--", data, config=config)[0] == 0
+    image = next((tmp_path / data).with_suffix("").glob("*.png"))
+    whole = image.read_bytes()
+    image.write_bytes(b"no image")
+    stages = {recipe: f"few-shapes/students/student/{recipe}/none@1/seed0" for recipe in ("wild", "alone")}
+    targets = [f"results/{stage}/student.pth" for stage in stages.values()]
+
+    code, said = snakemake(tmp_path, "--retries", "5", "--keep-going", "--", *targets, config=config)
+    assert code != 0
+    assert starts(said) == 2
+    assert re.search(rf"{targets[0]}: DivergedError: loss\S* is (nan|inf) at iteration 2", said)
+    assert re.search(rf"{targets[1]}: \w+: .*\n+This failure is final", said)
+
+    image.write_bytes(whole)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1")
+    code, said = snakemake(tmp_path, "--retries", "2", "--keep-going", "--", *targets, config=config)
+    assert code != 0
+    assert starts(said) == 1 + 3
+    assert "This happened before" in said
+    assert said.count("resuming after epoch 1 of 1") == 3
