@@ -29,7 +29,8 @@ CAPTIONS = {
     "changes": (
         "Where the student gains",
         "Difference in AP from the student trained alone, for each class and for small, medium and large "
-        "objects (COCO's sizes), after each stage of the first seed.",
+        "objects (COCO's sizes), after each stage of the first seed. With more than 20 classes: those with the "
+        "largest differences.",
     ),
     "pictures": (
         "The same images, seen by each detector",
@@ -49,7 +50,8 @@ CAPTIONS = {
     "confusion": (
         "Which classes are confused",
         "Detections with a score of at least 0.3, matched with objects at an IoU of at least 0.5. The "
-        "column “nothing” has missed objects, the row “nothing” false detections. First seed.",
+        "column “nothing” has missed objects, the row “nothing” false detections. With more than 20 classes: "
+        "those with the most errors. First seed.",
     ),
     "loss_and_ap": (
         "Training loss and validation AP",

@@ -16,7 +16,12 @@ PANEL = (3.3, 2.6)  # inches
 
 
 def cost_of_accuracy(table: pd.DataFrame) -> Figure:
-    """AP against milliseconds and against parameters: teachers, students and arms of the main table."""
+    """AP of boxes against milliseconds and against parameters: teachers, students and arms.
+
+    Args:
+        table: the main table.
+    """
+    table = table[table["kind"] == "bbox"] if "kind" in table else table
     colours = {"teacher": COLOURS[1], "student": NO_TEACHER_COLOUR, "arm": COLOURS[0]}
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
     for axis, column, unit in zip(
@@ -36,14 +41,17 @@ def cost_of_accuracy(table: pd.DataFrame) -> Figure:
 def changes(ap: pd.DataFrame, reference: str) -> Figure:
     """How the AP of each class and size of object differs from a reference's, in points.
 
+    With many classes, those with the largest differences.
+
     Args:
         ap: AP by subject (rows) and by class or size (columns), NaN where there are no objects.
         reference: the row that the others are compared with.
     """
     difference = (ap - ap.loc[reference]).drop(index=reference).dropna(axis=1, how="all")
-    if len(difference.columns) > MOST_CLASSES:
-        largest = difference.abs().max().nlargest(MOST_CLASSES).index
-        difference = difference[[name for name in difference.columns if name in largest]]
+    largest = (
+        difference.drop(columns=SIZES.values(), errors="ignore").abs().max().nlargest(MOST_CLASSES).index
+    )
+    difference = difference[[name for name in difference.columns if name in (*largest, *SIZES.values())]]
     limit = max(1.0, np.nanmax(np.abs(difference.to_numpy())))
     rows, columns = difference.shape
     figure, axis = plt.subplots(figsize=(2.6 + 0.62 * columns, 1.5 + 0.36 * rows))
@@ -81,13 +89,19 @@ def precision_recall(curves: dict[str, list[float]], dashed: list[str]) -> Figur
 
 
 def confusion(counts: pd.DataFrame, title: str) -> Figure:
-    """Which classes are taken for which: fractions of the objects of each true class.
+    """Which classes are taken for which: percent of each row.
+
+    With many classes, those of which the most objects are missed or taken for others.
 
     Args:
         counts: true class (rows) by predicted class (columns); the last of both is ``nothing``.
         title: of the figure.
     """
     fractions = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    errors = (counts.sum(axis=1) - np.diag(counts)).iloc[:-1]
+    kept = [*errors.nlargest(MOST_CLASSES).index, counts.index[-1]]
+    kept = [name for name in counts.index if name in kept]
+    counts, fractions = counts.loc[kept, kept], fractions.loc[kept, kept]
     side = 1.8 + 0.5 * len(counts)
     figure, axis = plt.subplots(figsize=(side + 0.6, side))
     axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
