@@ -29,8 +29,8 @@ CAPTIONS = {
     "changes": (
         "Where the student gains",
         "Difference in AP from the student trained alone, for each class and for small, medium and large "
-        "objects (COCO's sizes), after each stage of the first seed. With more than 20 classes: those with the "
-        "largest differences.",
+        "objects (COCO's sizes), after each stage of the first seed. With more than 20 classes: those with "
+        "the largest differences.",
     ),
     "pictures": (
         "The same images, seen by each detector",
