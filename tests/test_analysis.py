@@ -23,6 +23,7 @@ def box(image, category, corner, score=None, **more):
 
 TRUTH = [box(1, 3, 0), box(1, 7, 40), box(2, 3, 0), box(2, 3, 60), box(3, 7, 10, iscrowd=1)]
 FOUND = [
+    box(3, 7, 11, 0.5),  # in a crowd: counts as nothing
     box(1, 3, 1, 0.9),  # right
     box(1, 3, 41, 0.8),  # a dog taken for a cat
     box(2, 3, 2, 0.7),  # right
@@ -70,7 +71,7 @@ def test_confusions_and_counts_by_image_are_those_by_hand(annotations):
         ("cat", NOTHING): 1,
         (NOTHING, "dog"): 1,
     }
-    assert found["images"] == {"1": [1, 1, 1], "2": [1, 1, 1]}
+    assert found["images"] == {"1": [1, 1, 1], "2": [1, 1, 1], "3": [0, 0, 0]}
 
 
 def test_predictions_may_be_empty(annotations):

@@ -1,5 +1,6 @@
 """Failures that are final do not start again by themselves; those that may pass do."""
 
+import os
 import re
 from pathlib import Path
 
@@ -90,3 +91,39 @@ def test_snakemake_starts_a_stage_again_unless_its_failure_is_final(tmp_path, mo
     assert starts(said) == 1 + 3
     assert "This happened before" in said
     assert said.count("resuming after epoch 1 of 1") == 3
+
+
+@pytest.fixture
+def dying(tmp_path, monkeypatch):
+    """Makes a script die as soon as Python starts it; gives the file that counts its starts."""
+
+    def dying(script, status):
+        count = tmp_path / "count"
+        (tmp_path / "sitecustomize.py").write_text(
+            f"import os, sys\nif any(part.endswith('/{script}') for part in sys.orig_argv):\n"
+            f"    open({str(count)!r}, 'a').write('.')\n    os._exit({status})\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+        return count
+
+    return dying
+
+
+def test_a_job_that_is_no_stage_starts_three_times(dying, tmp_path):
+    count = dying("shapes.py", 1)
+    code, said = snakemake(tmp_path, "--retries", "5", "--", "results/few-shapes/data/val.json")
+    assert code != 0
+    assert count.read_text() == "..."
+    assert "it has failed 3 times" in said
+
+
+def test_what_a_stage_said_in_an_earlier_run_does_not_count(dying, tmp_path):
+    """The stage now dies before it can say anything."""
+    folder = "few-shapes/students/student/alone/none@1/seed0"
+    said = tmp_path / "work" / folder / failures.FINAL
+    said.parent.mkdir(parents=True)
+    said.write_text("ValueError: of yesterday")
+    count = dying("stage.py", 75)
+    code, _ = snakemake(tmp_path, "--retries", "2", "--", f"results/{folder}/student.pth")
+    assert code != 0
+    assert count.read_text() == "..."

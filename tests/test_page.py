@@ -7,10 +7,13 @@ import subprocess
 
 import pandas as pd
 import pytest
-from snakes import snakemake
+import yaml
+from snakes import TINY, snakemake
 
 from mtpd.experiment import page as settings
-from mtpd.report import captions, pictures
+from mtpd.experiment.reading import load_experiment
+from mtpd.report import captions, page, pictures
+from mtpd.report.findings import Findings
 
 PROBE = """
 <script>
@@ -83,6 +86,45 @@ def test_images_are_chosen_by_their_gain():
     assert pictures.choose(after, before, 4, seed=0).keys() == after.keys()
 
 
-def test_one_row_of_each_arm_is_shown():
-    rows = [{"arm": arm, "seed": seed} for arm in ("a", "b") for seed in (4, 5)]
-    assert settings.first_rows(rows) == [{"arm": "a", "seed": 4}, {"arm": "b", "seed": 4}]
+def test_an_image_on_which_only_one_detector_reports_something_can_be_chosen():
+    """No object is on image 2: a false detection takes F1 from 1 to 0."""
+    assert list(pictures.choose({"1": [1, 0, 0], "2": [0, 1, 0]}, {"1": [1, 0, 0]}, 1, seed=0))[1] == "2"
+
+
+def two_students():
+    """The tiny experiment where the compared arm has another student than the others."""
+    experiment = yaml.safe_load(TINY.read_text())
+    experiment["students"] = ["student", "wide"]
+    experiment["arms"]["progressive"]["students"] = ["wide"]
+    return load_experiment(experiment)
+
+
+def test_one_row_of_each_arm_of_one_student_is_shown():
+    experiment = two_students()
+    rows = [
+        {"arm": arm, "student": student, "seed": seed}
+        for arm, student in (("direct", "student"), ("direct", "wide"), ("progressive", "wide"))
+        for seed in (4, 5)
+    ]
+    assert list(settings.shown_arms(experiment)) == ["direct", "no-teacher", "progressive"]
+    assert settings.first_rows(experiment, rows) == [
+        {"arm": "direct", "student": "wide", "seed": 4},
+        {"arm": "progressive", "student": "wide", "seed": 4},
+    ]
+
+
+def test_arms_named_like_detectors_stay_apart():
+    shown = [
+        {"arm": "swin", "student": "s", "stages": [{}]},
+        {"arm": "other", "student": "s", "stages": [{}, {}]},
+    ]
+    found = Findings({"detectors": {"s": "", "swin": ""}, "shown": shown}, {}, {}, {})
+    assert found.ends == {"arm swin": "swin, stage 1", "other": "other, stage 2"}
+    assert (found.student, found.arm) == ("s", "other")
+
+
+def test_a_verdict_names_what_it_is_of():
+    row = {"student": "s", "kind": "segm", "arm": "a", "chain": "x@1", "control": "b", "control chain": "y@1"}
+    row |= {"seeds": 3, "difference": 1.25, "95% low": 0.5, "95% high": 2.0, "verdict": "better"}
+    text = page.verdict(pd.Series(row), several_students=True)["text"]
+    assert text == "s: a (x@1) against b (y@1), masks: +1.2 AP (95% interval +0.5 to +2.0, 3 seeds)"

@@ -1,7 +1,7 @@
 """``snakemake --cores all --profile slurm`` on a real cluster of one node.
 
 Whatever happens to jobs, to Snakemake or to Slurm, the results are those of a run without Slurm and without
-faults, and no epoch is trained twice.
+faults, and at most the epoch that was interrupted is begun again.
 """
 
 import shutil
@@ -119,7 +119,7 @@ def assert_trained_once(folder, expected, lost=0):
     assert_same_results(folder, expected)
     log = "".join(path.read_text() for path in folder.glob(".snakemake/slurm_logs/rule_train_stage/*/*.log"))
     (folder / "said").write_text(log)
-    assert sum(epochs_trained(folder).values()) - 12 <= lost
+    assert 0 <= sum(epochs_trained(folder).values()) - 12 <= lost
 
 
 def test_the_tiny_experiment_runs_as_a_user_types_it(start, finished, tmp_path):

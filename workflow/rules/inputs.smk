@@ -141,7 +141,7 @@ def table_rows(arms=None):
 
 def shown_rows():
     """The rows that the report page has curves and pictures of."""
-    return page.first_rows(table_rows(page.shown_arms(experiment)))
+    return page.first_rows(experiment, table_rows(page.shown_arms(experiment)))
 
 
 def stage_results(file, arms=None):

@@ -1,10 +1,14 @@
-"""Which failed jobs start again (``retries``): all but stages whose failure is final."""
+"""Which failed jobs start again (``retries``): stages, as often as allowed; other jobs a few times."""
 
 from mtpd.training import failures
 
+MOST_STARTS = 3  # of a job that does not resume: a job that failed three times would fail again
+
 
 def final_failure(job):
-    """What a stage has said of its failure, if it would fail again."""
+    """Why a job would fail again: what a stage has said of its failure, or how often another has started."""
+    if job.rule.name != "train_stage":
+        return f"it has failed {job.attempt} times" if job.attempt >= MOST_STARTS else None
     for path in job.output:
         said = Path(folders.work(str(Path(path).parent)), failures.FINAL)
         if said.exists():
@@ -13,7 +17,12 @@ def final_failure(job):
 
 
 def do_not_retry_what_is_final():
-    """Snakemake has a limit for how often a job starts again, but none for what has failed: set it to 0."""
+    """Snakemake has a limit for how often a job starts again, but none for what has failed: set it to 0.
+
+    What stages said in an earlier run does not count: the reason may have been removed since.
+    """
+    for path in Path().glob(folders.work(f"{layout.stage('*', '*', '*', '*')}/{failures.FINAL}")):
+        path.unlink(missing_ok=True)
     handle = workflow.scheduler._handle_error
 
     def handle_error(job, **options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 
 from mtpd import fetch
@@ -25,7 +26,7 @@ def fetch_folder(wanted: fetch.Wanted, folder: Path, files: int, work: Path) -> 
     with fetch.fetched(wanted, work) as archive:
         try:
             _unpack(archive, folder, files)
-        except (ValueError, zipfile.BadZipFile) as error:
+        except (ValueError, zlib.error, zipfile.BadZipFile) as error:
             raise fetch.FetchError(f"{wanted.what}: {wanted.url}: {error}") from error
 
 

@@ -48,11 +48,10 @@ def analyse(annotations: str | Path, predictions: list[dict]) -> dict:
 
 
 def _compare(annotations: list[dict], predictions: list[dict], names: dict[int, str]) -> tuple[Counter, dict]:
-    """Confusions over all images, and counts by image; crowds are left out."""
+    """Confusions over all images, and counts by image."""
     objects, found = defaultdict(list), defaultdict(list)
     for item in annotations:
-        if not item.get("iscrowd"):
-            objects[item["image_id"]].append(item)
+        objects[item["image_id"]].append(item)
     for row in predictions:
         if row["score"] >= LEAST_SCORE:
             found[row["image_id"]].append(row)
@@ -61,7 +60,9 @@ def _compare(annotations: list[dict], predictions: list[dict], names: dict[int, 
         pairs = match(objects[image], found[image])
         confusion.update((names.get(true, NOTHING), names.get(said, NOTHING)) for true, said in pairs)
         right = sum(true == said for true, said in pairs)
-        images[str(image)] = [right, len(found[image]) - right, len(objects[image]) - right]
+        false = sum(said is not None for _, said in pairs) - right
+        missed = sum(true is not None for true, _ in pairs) - right
+        images[str(image)] = [right, false, missed]
     return confusion, images
 
 
@@ -69,19 +70,28 @@ def match(objects: list[dict], found: list[dict]) -> list[tuple[int | None, int 
     """Pairs (true category, predicted category) of one image; None stands for nothing.
 
     In the order of their scores, detections take the free object with the largest IoU, whatever its class, if
-    that is at least 0.5.
+    that is at least 0.5. As in COCO, crowds are no objects, and a detection that lies in a crowd counts as
+    nothing at all.
     """
+    crowds = [item for item in objects if item.get("iscrowd")]
+    objects = [item for item in objects if not item.get("iscrowd")]
     found = sorted(found, key=lambda row: -row["score"])
-    overlaps = np.zeros((len(found), len(objects)))
-    if found and objects:
-        sides = ([item["bbox"] for item in side] for side in (found, objects))
-        overlaps = np.asarray(mask.iou(*sides, [0] * len(objects)))
+    overlaps, in_crowds = _overlaps(found, objects, 0), _overlaps(found, crowds, 1)
     pairs, free = [], set(range(len(objects)))
-    for row, own in zip(found, overlaps, strict=True):
+    for row, own, crowded in zip(found, overlaps, in_crowds, strict=True):
         best = max(free, key=own.__getitem__, default=None)
-        if best is None or own[best] < LEAST_IOU:
-            pairs.append((None, row["category_id"]))
-        else:
+        if best is not None and own[best] >= LEAST_IOU:
             free.remove(best)
             pairs.append((objects[best]["category_id"], row["category_id"]))
+        elif not (crowded >= LEAST_IOU).any():
+            pairs.append((None, row["category_id"]))
     return pairs + [(objects[index]["category_id"], None) for index in sorted(free)]
+
+
+def _overlaps(found: list[dict], objects: list[dict], crowd: int) -> np.ndarray:
+    """IoU of each detection (rows) with each object; of crowds, the part of the detection that is inside."""
+    if not found or not objects:
+        return np.zeros((len(found), len(objects)))
+    return np.asarray(
+        mask.iou(*([row["bbox"] for row in side] for side in (found, objects)), [crowd] * len(objects))
+    )

@@ -10,18 +10,26 @@ MOST_ARMS = 6  # with pictures and curves of their own; the tables and the other
 
 
 def shown_arms(experiment: Experiment) -> dict[str, Arm]:
-    """The first arm that is compared and its controls; without comparisons, the first arms of the file."""
+    """The controls of the first arm that is compared, then this arm; else the first arms of the file."""
     pairs = rows.comparisons(experiment)
     first = pairs[0][0] if pairs else None
-    names = [*(control for arm, control in pairs if arm == first), first] if pairs else experiment.arms
-    return {name: experiment.arms[name] for name in list(names)[-MOST_ARMS:]}
+    controls = [control for arm, control in pairs if arm == first][: MOST_ARMS - 1]
+    names = [*controls, first] if pairs else list(experiment.arms)[:MOST_ARMS]
+    return {name: experiment.arms[name] for name in names}
 
 
-def first_rows(table_rows: list[dict]) -> list[dict]:
-    """The first row of each arm: its first student, order and seed."""
+def first_rows(experiment: Experiment, table_rows: list[dict]) -> list[dict]:
+    """The first row of each shown arm: its first order and seed, for one student.
+
+    Args:
+        experiment: the experiment.
+        table_rows: of its ``shown_arms``.
+    """
+    student = rows.students(experiment, list(shown_arms(experiment))[-1])[0]
     first: dict[str, dict] = {}
     for row in table_rows:
-        first.setdefault(row["arm"], row)
+        if row["student"] == student:
+            first.setdefault(row["arm"], row)
     return list(first.values())
 
 
@@ -31,21 +39,24 @@ def page(experiment: Experiment, layout: Layout, shown: list[dict]) -> dict:
     Args:
         experiment: the experiment.
         layout: of its paths.
-        shown: the ``first_rows`` of its ``shown_arms``.
+        shown: the ``first_rows``; the last one is of the arm that is compared with the others.
     """
     reported = rows.reported_detectors(experiment)
+    ordered, studied = rows.ordered_pools(experiment), rows.studied_pools(experiment)
+    compared = rows.comparisons(experiment)
+    students = {s for arm in experiment.arms for s in rows.students(experiment, arm)}
     return {
         "experiment": experiment.experiment,
         "dataset": experiment.dataset.name,
         "generated": bool(experiment.dataset.generate),
-        "students": list(experiment.students),
-        "teachers": [name for name in reported if name not in experiment.students],
+        "students": [name for name in reported if name in students],
+        "teachers": [name for name in reported if name not in students],
         "detectors": {name: layout.detector(name, "") for name in reported},
-        "seeds": list(experiment.seeds),
-        "comparisons": rows.comparisons(experiment),
+        "seeds": len({seed for arm in experiment.arms for seed in rows.seeds(experiment, arm)}),
+        "compared": bool(compared),
+        "plots": [path for path in layout.plots(ordered, bool(compared), studied) if path.endswith(".svg")],
         "orders": {
-            f"{student}, pool {pool}": layout.order(student, pool, "order.json")
-            for student, pool in rows.ordered_pools(experiment)
+            f"{student}, pool {pool}": layout.order(student, pool, "order.json") for student, pool in ordered
         },
         "shown": shown,
     }

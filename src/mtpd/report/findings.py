@@ -43,17 +43,22 @@ class Findings:
 
     @property
     def student(self) -> str:
-        return self.settings["students"][0]
+        """The student of the shown arms."""
+        return self.settings["shown"][-1]["student"]
 
     @property
     def arm(self) -> str:
-        """The arm that is compared with the others."""
-        return self.settings["shown"][-1]["arm"]
+        """The label of the arm that is compared with the others."""
+        return list(self.ends)[-1]
 
     @property
     def ends(self) -> dict[str, str]:
-        """The last stage of each shown arm, by arm."""
-        return {row["arm"]: _stage_name(row, len(row["stages"])) for row in self.settings["shown"]}
+        """The last stage of each shown arm, by the arm's label: its name, unless a detector has this name."""
+        taken = self.settings["detectors"]
+        return {
+            f"arm {row['arm']}" if row["arm"] in taken else row["arm"]: _stage_name(row, len(row["stages"]))
+            for row in self.settings["shown"]
+        }
 
     @property
     def best_control(self) -> str | None:

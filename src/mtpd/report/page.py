@@ -30,7 +30,8 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
     """
     findings = Findings.read(settings)
     main = pd.read_csv(results / "tables/main.csv", dtype={"seeds": "Int64"})
-    comparison = results / "tables/comparison.csv"
+    compared = pd.read_csv(results / "tables/comparison.csv") if settings["compared"] else pd.DataFrame()
+    several = len(settings["students"]) > 1
     pictures = page_figures.seen_by_each(findings, files.read_json(annotations), images)
     first = findings.metrics[findings.student]
     content = {
@@ -38,13 +39,11 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
         "stamp": stamps.WORDS if is_rehearsal(results) else None,
         "images": first["images"],
         "versions": first["versions"] | {"evaluator": first["evaluator"]},
-        "verdicts": [_verdict(row) for _, row in pd.read_csv(comparison).iterrows()]
-        if comparison.exists()
-        else [],
-        "main": _sortable(main.drop(columns="detector")),
+        "verdicts": [verdict(row, several) for _, row in compared.iterrows()],
+        "main": _sortable(main if several else main.drop(columns="detector")),
         "orders": {name: files.read_json(path) for name, path in settings["orders"].items()},
         "figures": [
-            *page_figures.drawn_before(results / "plots"),
+            *page_figures.drawn_before(settings["plots"]),
             *page_figures.drawn_here(findings, main),
             pictures,
         ],
@@ -55,9 +54,11 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
     return jinja2.Environment(loader=folder, autoescape=True).get_template("page.html").render(content)
 
 
-def _verdict(row: pd.Series) -> dict[str, str]:
+def verdict(row: pd.Series, several_students: bool) -> dict[str, str]:
     """A comparison as a sentence, and what it shows."""
     said = f"{row['arm']} ({row['chain']}) against {row['control']} ({row['control chain']})"
+    masks = {"bbox": ", boxes", "segm": ", masks"}.get(row.get("kind"), "")
+    said = f"{row['student']}: {said}{masks}" if several_students else f"{said}{masks}"
     if pd.isna(row["95% low"]):
         return {"text": f"{said}: {row['difference']:+.1f} AP", "verdict": NO_CLAIM}
     interval = f"95% interval {row['95% low']:+.1f} to {row['95% high']:+.1f}, {row['seeds']} seeds"

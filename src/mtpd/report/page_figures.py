@@ -17,12 +17,13 @@ from mtpd.report.findings import Findings
 IMAGES_OF_A_SORT = 2
 
 
-def drawn_before(folder: Path) -> list[dict]:
+def drawn_before(plots: list[str]) -> list[dict]:
     """Title, caption and content of each plot of the experiment, in the order of ``CAPTIONS``."""
     return [
-        _described(kind, "image/svg+xml", path.read_bytes())
+        _described(kind, "image/svg+xml", Path(path).read_bytes())
         for kind in CAPTIONS
-        for path in sorted(folder.glob(f"{kind}*.svg"))
+        for path in plots
+        if Path(path).stem.startswith(kind)
     ]
 
 
@@ -35,13 +36,14 @@ def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
     """
     ends = {name: name for name in findings.settings["detectors"]} | findings.ends
     curves = {name: findings.analyses[subject]["precision"] for name, subject in ends.items()}
+    curves = {name: curve for name, curve in curves.items() if curve}  # none without any object
     figures = {
         "cost_of_accuracy": page_plots.cost_of_accuracy(main),
         "changes": page_plots.changes(findings.ap_by_class_and_size(), findings.student),
         "precision_recall": page_plots.precision_recall(curves, findings.settings["teachers"]),
         "confusion": page_plots.confusion(findings.confusion(findings.ends[findings.arm]), findings.arm),
         "loss_and_ap": page_plots.loss_and_ap(
-            tables.histories(findings.settings["shown"]), list(findings.ends)
+            tables.histories(findings.settings["shown"]), [row["arm"] for row in findings.settings["shown"]]
         ),
     }
     return [_described(kind, "image/svg+xml", _content(f, "svg")) for kind, f in figures.items()]

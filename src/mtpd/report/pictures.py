@@ -31,7 +31,9 @@ def choose(
     Returns:
         Why each image was chosen, by image id. An image is chosen once.
     """
-    gains = {image: _f1(counts[image]) - _f1(before[image]) for image in counts.keys() & before.keys()}
+    nothing = [0, 0, 0]  # no objects, and nothing reported
+    both = counts.keys() | before.keys()
+    gains = {image: _f1(counts.get(image, nothing)) - _f1(before.get(image, nothing)) for image in both}
     ranked = sorted(gains, key=lambda image: (-gains[image], int(image)))
     chosen = {image: f"largest gain ({gains[image]:+.2f} F1)" for image in ranked[:each]}
     chosen |= {

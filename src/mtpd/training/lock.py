@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -82,10 +83,10 @@ def _alive_elsewhere(lock: FileLock, holder: Path) -> bool:
 
 
 def _read(holder: Path) -> dict | None:
-    """Who holds the lock, and when this was last written or refreshed; None if the file is gone."""
+    """Who holds the lock, and when this was last written or refreshed; None if no one says so."""
     try:
         return {**files.read_json(holder), "seen": holder.stat().st_mtime}
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):  # a machine that died may leave an empty file
         return None
 
 
@@ -114,4 +115,5 @@ def _seen_alive(holder: Path):
 
 def _refresh(holder: Path, done: threading.Event) -> None:
     while not done.wait(REFRESH_SECONDS):
-        holder.touch()
+        with suppress(OSError):  # of a file system that does not answer for a while; or the file is gone
+            os.utime(holder)

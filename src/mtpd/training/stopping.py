@@ -53,10 +53,10 @@ def job_ends() -> float | None:
     if "SLURM_JOB_ID" not in os.environ:
         return None
     command = ["squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format", "%e"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         return datetime.fromisoformat(said).timestamp()
-    except ValueError:  # no limit, or no answer
+    except (OSError, ValueError):  # no squeue on this node, no limit, or no answer
         return None
 
 
