@@ -10,12 +10,12 @@ MOST_ARMS = 6  # with pictures and curves of their own; the tables and the other
 
 
 def shown_arms(experiment: Experiment) -> dict[str, Arm]:
-    """The controls of the first arm that is compared, then this arm; else the first arms of the file."""
-    pairs = rows.comparisons(experiment)
-    first = pairs[0][0] if pairs else None
-    controls = [control for arm, control in pairs if arm == first][: MOST_ARMS - 1]
-    names = [*controls, first] if pairs else list(experiment.arms)[:MOST_ARMS]
-    return {name: experiment.arms[name] for name in names}
+    """The arm with the most controls, after these; without controls, the first arms of the file."""
+    arms = experiment.arms
+    compared = max(arms, key=lambda name: len(arms[name].against))
+    controls = arms[compared].against[: MOST_ARMS - 1]
+    names = [*controls, compared] if controls else list(arms)[:MOST_ARMS]
+    return {name: arms[name] for name in names}
 
 
 def first_rows(experiment: Experiment, table_rows: list[dict]) -> list[dict]:
