@@ -1,5 +1,6 @@
 """The experiment, its wildcards, and how a command starts. Nothing here imports torch or mmdet."""
 
+import json
 import re
 import shlex
 

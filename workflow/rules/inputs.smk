@@ -144,6 +144,14 @@ def shown_rows():
     return page.first_rows(experiment, table_rows(page.shown_arms(experiment)))
 
 
+def command_line():
+    """The command that makes the results of this experiment again."""
+    named = ["--configfile", *map(str, workflow.configfiles)] if workflow.configfiles else []
+    settings = [f"{key}={json.dumps(value)}" for key, value in workflow.config_settings.config.items()]
+    settings = ["--config", *settings] if settings else []
+    return shlex.join(["snakemake", "--cores", "all", *named, *settings, "--", "all", "reported"])
+
+
 def stage_results(file, arms=None):
     """That file of every stage of the arms' rows."""
     return rows.stage_files(table_rows(arms), file)

@@ -50,17 +50,7 @@ rule write_page:
         ),
         folder=lambda w: folders.EXPERIMENT.format(**w),
         images=lambda w: specs.dataset(experiment, layout)["val"]["images"],
-        commands=[
-            "make setup",
-            shlex.join(
-                [
-                    "snakemake",
-                    "--cores",
-                    "all",
-                    *(["--configfile", *map(str, workflow.configfiles)] if workflow.configfiles else []),
-                ]
-            ),
-        ],
+        commands=["make setup", command_line()],
     shell:
         "{params.script} --spec {params.spec:q} --results {params.folder:q} --annotations {input.annotations:q}"
         " --images {params.images:q} --commands {params.commands:q} --out {output.page:q} > {log:q} 2>&1"

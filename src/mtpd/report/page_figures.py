@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from mtpd.report import page_plots, pictures, tables
+from mtpd.report import page_plots, pictures, stamps, tables
 from mtpd.report.captions import CAPTIONS
 from mtpd.report.findings import Findings
 
@@ -46,7 +46,7 @@ def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
             tables.histories(findings.settings["shown"]), [row["arm"] for row in findings.settings["shown"]]
         ),
     }
-    return [_described(kind, "image/svg+xml", _content(f, "svg")) for kind, f in figures.items()]
+    return [_described(kind, "image/svg+xml", _content(f, "svg", findings)) for kind, f in figures.items()]
 
 
 def seen_by_each(findings: Findings, annotations: dict, folder: Path) -> dict:
@@ -63,10 +63,11 @@ def seen_by_each(findings: Findings, annotations: dict, folder: Path) -> dict:
     subjects = {name: findings.ends.get(name, name) for name in names}
     predictions = {name: findings.predictions(subject) for name, subject in subjects.items()}
     figure = pictures.draw(chosen, annotations, folder, predictions)
-    return _described("pictures", "image/png", _content(figure, "png"))
+    return _described("pictures", "image/png", _content(figure, "png", findings))
 
 
-def _content(figure: Figure, form: str) -> bytes:
+def _content(figure: Figure, form: str, findings: Findings) -> bytes:
+    stamps.stamp(figure, Path("results", findings.settings["experiment"]))
     content = io.BytesIO()
     figure.savefig(content, format=form, dpi=110, metadata={"Date": None} if form == "svg" else None)
     plt.close(figure)
