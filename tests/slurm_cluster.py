@@ -114,8 +114,7 @@ class Cluster:
     def clear(self):
         """A node without jobs that takes jobs, whatever a test has left."""
         self.start(*({"slurmctld", "slurmd"} - self.daemons.keys()))
-        if self._node().startswith(("down", "drain")):
-            self.set_node("RESUME")
+        self.resume()
         self.run("scancel", "--user", "root")
         until(lambda: not self.jobs())
 
@@ -136,8 +135,17 @@ class Cluster:
         return [one for one in found if f"slurmstepd: [{job}." in " ".join(one.info["cmdline"] or [])]
 
     def set_node(self, state):
-        """As an administrator does: DRAIN, DOWN, RESUME."""
+        """As an administrator does: DRAIN or DOWN."""
         self.run("scontrol", "update", f"NodeName={self.host}", f"State={state}", "Reason=test")
+
+    def resume(self):
+        """Let the node take jobs. One that is down may come back by itself, and then refuses the command."""
+        if self._out_of_service():
+            self._ask("scontrol", "update", f"NodeName={self.host}", "State=RESUME")
+        until(lambda: not self._out_of_service())
+
+    def _out_of_service(self):
+        return self._node().startswith(("down", "drain"))
 
     def _node(self):
         """The state of the node; empty while Slurm does not answer or has not seen the node."""

@@ -145,7 +145,7 @@ def preempted(cluster, job):
 def node_lost(cluster, job):
     cluster.set_node("DOWN")
     until(lambda: not cluster.processes(job))
-    cluster.set_node("RESUME")
+    cluster.resume()
     requeued(cluster, job)
 
 
@@ -160,7 +160,7 @@ def drained(cluster, job):
     cluster.set_node("DRAIN")
     cluster.run("scancel", job)
     until(lambda: [one for one in cluster.jobs("PENDING") if one != job])
-    cluster.set_node("RESUME")
+    cluster.resume()
 
 
 @pytest.mark.parametrize("happens", [cancelled, preempted, node_lost, drained])
