@@ -28,6 +28,7 @@ def test_every_kind_of_detector_can_be_measured(name):
     assert found["ms_per_image"] > 0
 
 
+@pytest.mark.slow
 def test_complexity_of_dino():
     detector = stock("dino/dino-4scale_r50_8xb2-12e_coco.py").eval()
     assert complexity(detector, torch.zeros(1, 3, 256, 256))["gmacs"] > 0  # room for its 900 queries

@@ -62,6 +62,7 @@ def starts(said):
     return len(re.findall("^(?:local)?rule train_stage:", said, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_snakemake_starts_a_stage_again_unless_its_failure_is_final(tmp_path, monkeypatch):
     """One stage diverges, and one cannot read an image; then, jobs end at their time limit."""
 

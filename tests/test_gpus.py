@@ -148,6 +148,7 @@ def test_downloads_need_no_gpus(tmp_path, monkeypatch):
     assert code == 0, said
 
 
+@pytest.mark.slow
 def test_no_more_jobs_run_than_there_are_gpus_for(tmp_path, monkeypatch):
     """Three stages could start at once; with one simulated GPU they start, and fail, one by one."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")

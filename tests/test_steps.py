@@ -129,7 +129,7 @@ def assert_same_losses(found, expected):
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_processes_gives_the_same_losses(processes, dataset, teacher, one_process, tmp_path):
     """21 steps of 4 images, with the random masks of MGD."""
     stage = progressive_stage(dataset, teacher, **STEADY)
@@ -169,7 +169,9 @@ GFL = {
 }
 
 
-@pytest.mark.parametrize("student", [GFL, spec("mask_rcnn_w8")], ids=["gfl", "mask_rcnn"])
+@pytest.mark.parametrize(
+    "student", [GFL, pytest.param(spec("mask_rcnn_w8"), marks=pytest.mark.slow)], ids=["gfl", "mask_rcnn"]
+)
 def test_heads_with_randomness_or_a_view_of_other_processes(student, dataset, tmp_path):
     """Two processes, interrupted in the second epoch; one goes on."""
     changes = {**STEADY, "loss": "pkd", "epochs": 2, "teachers": (), "teacher_weights": ()}

@@ -175,6 +175,7 @@ def test_inheriting_takes_neck_and_heads_where_they_fit():
     assert not report["absent"]
 
 
+@pytest.mark.slow
 def test_processes_under_torchrun_train_one_student(dataset, teacher, tmp_path):
     """Two processes with two images each, and again where only the results were lost."""
     stage = progressive_stage(dataset, teacher, micro_batch_size=2, epochs=2)

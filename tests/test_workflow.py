@@ -180,6 +180,7 @@ def test_reading_the_snakefile_imports_neither_torch_nor_mmdet(finished, tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_teachers_come_from_files_and_urls(finished, tmp_path):
     """A file, a URL with its hash, and a URL whose file is another; what they score is measured again."""
     given = {name: finished / f"results/few-shapes/detectors/{name}" for name in ("swin", "wide")}
