@@ -60,6 +60,16 @@ def serving():
             thread.join()
 
 
+@contextmanager
+def serving_without_caches(tmp_path, monkeypatch):
+    """A site, as long as the block runs; the caches of downloads are empty, and no proxy is asked."""
+    monkeypatch.setenv("MTPD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as site:
+        yield site
+
+
 def zipped(files):
     """A zip file, as bytes."""
     content = io.BytesIO()

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from servers import serving, zipped
+from servers import serving_without_caches, zipped
 
 from mtpd import fetch
 from mtpd.data.archives import fetch_folder
@@ -14,10 +14,7 @@ TRAIN = zipped({f"train/{number}.png": f"image {number}" for number in range(4)}
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTPD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as site:
+    with serving_without_caches(tmp_path, monkeypatch) as site:
         site.files["/train.zip"] = TRAIN
         yield site
 

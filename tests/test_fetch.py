@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from conftest import PROJECT
-from servers import serving
+from servers import serving_without_caches
 
 from mtpd import fetch
 from mtpd.fetch import FetchError, Wanted
@@ -22,10 +22,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A server with the file; the caches are empty."""
-    monkeypatch.setenv("MTPD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as site:
+    with serving_without_caches(tmp_path, monkeypatch) as site:
         site.files["/weights.pth"] = CONTENT
         yield site
 

@@ -14,8 +14,9 @@ import torch
 import yaml
 from conftest import PROJECT
 from mmengine.logging import HistoryBuffer
+from test_zoo_checkpoints import detector as random_detector
 
-from mtpd.detectors import checkpoints, configs
+from mtpd.detectors import checkpoints
 
 OWN, OTHERS = ("disc", "square"), ("a", "b", "c")  # the classes of the checkpoints, and of the experiment
 WIDTHS = [32, 64, 128, 256]  # of a ResNet-50 with 8 base channels
@@ -52,14 +53,7 @@ FAMILIES = {
 def built(family, seed):
     """A detector of a family, with random values in every tensor, also in statistics of batch norms."""
     source, overrides, _ = FAMILIES[family]
-    torch.manual_seed(seed)
-    config = configs.load_config(f"mmdet::{source}", overrides, OWN)
-    detector = configs.build(configs.without_pretraining(config))
-    with torch.no_grad():
-        for value in detector.state_dict().values():
-            if value.is_floating_point():
-                value.uniform_(0.1, 1)
-    return detector
+    return random_detector(f"mmdet::{source}", seed, overrides, OWN)
 
 
 def optimizer_of(detector):

@@ -19,10 +19,10 @@ SWIN = "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"
 RETINANET = "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"
 
 
-def detector(source, seed=0):
+def detector(source, seed=0, overrides=None, classes=("disc", "square")):
     """One of mmdet's, with random weights, statistics of batch norms included."""
     torch.manual_seed(seed)
-    built = configs.build(configs.without_pretraining(configs.load_config(source, {}, ("disc", "square"))))
+    built = configs.build(configs.without_pretraining(configs.load_config(source, overrides or {}, classes)))
     with torch.no_grad():
         for value in built.state_dict().values():
             if value.is_floating_point():
