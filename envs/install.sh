@@ -4,7 +4,8 @@
 #   MMCV_WHEEL  a ready wheel of onedl-mmcv for the pinned torch; skips the build
 #   MMCV_INDEX  a page of wheels (pip --find-links) that has one
 #   MAX_JOBS    compilers that run at once (default: all cores)
-#   FORCE_CUDA  1 or 0: build mmcv's operators for GPUs or not (default: where nvcc fits torch's CUDA)
+#   TORCH_CUDA_ARCH_LIST  the GPUs to build mmcv's operators for where none is in sight, as on a head node: 8.0 for an
+#               A100, 9.0 for an H100, "8.0;9.0" for both; needs nvcc of torch's CUDA
 set -euo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -31,18 +32,9 @@ show_progress() {
     }'
 }
 
-# mmcv builds operators for GPUs only if it sees a GPU, or is forced; a head node often has only the compiler.
-cuda_compiler_fits() {
-    local ours theirs
-    ours=$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9]*\)\..*/\1/p')
-    theirs=$("$python" -c 'import torch; print((torch.version.cuda or "").split(".")[0])')
-    [[ -n $ours && $ours == "$theirs" ]]
-}
-
 build_mmcv() {
-    if [[ -z ${FORCE_CUDA:-} ]] && cuda_compiler_fits; then
-        export FORCE_CUDA=1
-    fi
+    # mmcv builds operators for GPUs where it sees one. Where it sees none, torch must be told which GPUs to build for.
+    [[ -z ${TORCH_CUDA_ARCH_LIST:-} ]] || export FORCE_CUDA=1
     step "compiling mmcv with its operators: about 12 minutes on 2 cores (a cached wheel is used where there is one)"
     # Without torch in sight, as under pip's build isolation, mmcv builds without operators and says nothing.
     MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$python" -m pip --disable-pip-version-check install -v \
@@ -76,7 +68,8 @@ install_mmcv
     { step "mmcv has no operators for this torch: run '$python -m pip uninstall onedl-mmcv' and install again"; exit 1; }
 cuda=$("$python" -c 'from mmcv.ops import get_compiling_cuda_version as version; print(version())')
 if [[ $cuda == "not available" ]]; then
-    step "mmcv has operators for CPUs only: for GPUs, install again where nvcc of torch's CUDA is, or set MMCV_WHEEL or MMCV_INDEX"
+    step "mmcv has operators for CPUs only, as no GPU was in sight. For a cluster's GPUs: 'make clean', then set"
+    step "TORCH_CUDA_ARCH_LIST (8.0 for an A100, 9.0 for an H100), MMCV_WHEEL or MMCV_INDEX, and install again"
 else
     step "mmcv has operators for CPUs and GPUs (CUDA $cuda)"
 fi

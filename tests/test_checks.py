@@ -180,7 +180,7 @@ def test_gpus_need_the_operators_of_mmcv(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(operators, "get_compiling_cuda_version", lambda: "not available")
     (line,) = check(settings, tmp_path / "without")
     assert line.startswith("compute.gpus: mmcv was built without CUDA operators")
-    assert "FORCE_CUDA=1" in line
+    assert "TORCH_CUDA_ARCH_LIST" in line
     with pytest.raises(RuntimeError, match="MMCV_WHEEL or MMCV_INDEX"):
         operators.require_cuda_operators()
 
