@@ -23,3 +23,26 @@ rule write_paper:
     shell:
         "{params.script} --published {input.published:q} --rows {input.rows:q} --ids {params.ids:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
+
+
+rule plot_paper:
+    input:
+        table=f"{folders.TABLES}/paper.csv",
+    output:
+        svg=report(f"{folders.PLOTS}/paper.svg", caption="../report/paper.rst", category="Plots"),
+        png=f"{folders.PLOTS}/paper.png",
+    log:
+        f"{folders.logs(folders.PLOTS)}/paper.log",
+    benchmark:
+        f"{folders.PLOTS}/paper.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("plot_paper.py"),
+    shell:
+        "{params.script} --table {input.table:q} --title {wildcards.experiment:q}"
+        " --out {output.svg:q} {output.png:q} > {log:q} 2>&1"
