@@ -25,7 +25,7 @@ if any("scripts/stage.py" in word for word in sys.orig_argv):
 
 
 def slow_checkpoints(folder):
-    """Make a folder for PYTHONPATH: with it, stages write checkpoints slowly, and say so in a file ``saving``."""
+    """A folder for PYTHONPATH: stages then write checkpoints slowly, and say so in a file ``saving``."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SLOW)
     return folder
