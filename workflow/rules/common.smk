@@ -93,3 +93,9 @@ def spec_file(folder, name, spec):
     if not workflow.dryrun and not path.exists():
         files.write_json(path, spec)
     return str(path)
+
+
+def plot(name, caption):
+    """A plot in all its forms; the first goes into Snakemake's report."""
+    first, *others = (f"{folders.PLOTS}/{name}.{form}" for form in outputs.OF_A_PLOT)
+    return [report(first, caption=caption, category="Plots"), *others]

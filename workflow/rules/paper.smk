@@ -29,8 +29,7 @@ rule plot_paper:
     input:
         table=f"{folders.TABLES}/paper.csv",
     output:
-        svg=report(f"{folders.PLOTS}/paper.svg", caption="../report/paper.rst", category="Plots"),
-        png=f"{folders.PLOTS}/paper.png",
+        plot("paper", "../report/paper.rst"),
     log:
         f"{folders.logs(folders.PLOTS)}/paper.log",
     benchmark:
@@ -45,4 +44,4 @@ rule plot_paper:
         script=script("plot_paper.py"),
     shell:
         "{params.script} --table {input.table:q} --title {wildcards.experiment:q}"
-        " --out {output.svg:q} {output.png:q} > {log:q} 2>&1"
+        " --out {output:q} > {log:q} 2>&1"

@@ -14,5 +14,4 @@ parser.add_argument("--out", nargs="+", required=True)
 args = parser.parse_args()
 
 found = pd.read_csv(args.table)
-for path in args.out:
-    plots.save(paper_plots.results(found, args.title), path)
+plots.write(args.out, found, paper_plots.results, found, args.title)

@@ -6,6 +6,8 @@ from mtpd.experiment import rows
 from mtpd.experiment.layout import PLOTS, TABLES, Layout
 from mtpd.experiment.schema import Experiment
 
+OF_A_PLOT = ("svg", "pdf", "png", "csv")  # the picture, and the numbers in it
+
 
 def tables(experiment: Experiment, layout: Layout) -> list[str]:
     """Paths of all tables."""
@@ -23,7 +25,7 @@ def plots(experiment: Experiment, layout: Layout) -> list[str]:
     costs = _of_pools("adaptation_cost", rows.ordered_pools(experiment))
     orders = _of_pools("orders", rows.studied_pools(experiment))
     names = ["ap_over_epochs", "arms", *_of_some_arms(experiment), *costs, *orders]
-    return [f"{folder}/{name}.{kind}" for name in names for kind in ("svg", "png")]
+    return [f"{folder}/{name}.{kind}" for name in names for kind in OF_A_PLOT]
 
 
 def _of_some_arms(experiment: Experiment) -> list[str]:
