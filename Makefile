@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study new fetch plan rehearsal report paper test test-slow test-faults test-slurm lint clean
+.PHONY: help setup demo zoo study new fetch plan rehearsal report paper test test-slow test-faults test-slurm bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ test-faults: $(READY) ## interrupt the tiny experiment many times and compare re
 test-slurm: $(READY) ## run the tests on a Slurm cluster of one node (installs Debian's Slurm; root)
 	envs/slurm.sh
 	pytest -n 2 -m slurm
+
+bench: $(READY) ## measure what this software costs: make bench, or one of benchmarks/: make bench ROW=planning
+	PYTHONPATH=src python -m benchmarks $(ROW)
 
 lint: $(READY) ## ruff, snakefmt, snakemake --lint
 	ruff check .

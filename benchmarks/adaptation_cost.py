@@ -1,0 +1,109 @@
+"""Adaptation costs in closed form against 1x1 convolutions trained by SGD: time, and held-out cost."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks import models, pairing
+from mtpd.adaptation import cost
+from mtpd.data import shapes
+from mtpd.detectors import taps
+
+IMAGES, SIDE = 60, 96
+STEPS, RATES = 500, (0.03, 0.1, 0.3)
+TIMED_RATE = 0.1  # one rate only, as somebody who knew the best one would do
+SIX = ("r18_w4", "r18_w8", "r18_w16", "r18_w32", "swin_w32", "zoo_r18_w16")
+
+
+def measure():
+    batches = [{"inputs": [image]} for image in drawn_images()]
+    yield time_row({name: models.detector(name).eval() for name in SIX}, batches)
+    yield error_row({name: models.trained(name) for name in models.ZOO}, batches)
+
+
+def drawn_images():
+    """Images of the demo's kind, 3 x SIDE x SIDE, uint8."""
+    with tempfile.TemporaryDirectory() as place:
+        shapes.generate(Path(place), "val", IMAGES, SIDE, 0)
+        pictures = [np.asarray(Image.open(path)) for path in sorted(Path(place).iterdir())]
+    return [torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1) for picture in pictures]  # BGR
+
+
+def time_row(detectors, batches):
+    ratios = pairing.side_by_side(
+        lambda: pairing.cpu_seconds(lambda: by_sgd(detectors, batches, (TIMED_RATE,))),
+        lambda: pairing.cpu_seconds(lambda: closed_form(detectors, batches)),
+        rounds=1,
+    )
+    costs = len(closed_form(detectors, batches))
+    what = f"all {costs} level costs of {len(detectors)} detectors by SGD, {STEPS} steps"
+    return pairing.Row(what, "ours, the forward passes in both", ratios, "at least 30", " times")
+
+
+def error_row(detectors, batches):
+    ours, theirs = closed_form(detectors, batches), by_sgd(detectors, batches, RATES)
+    worst = [ours[key] - theirs[key] for key in ours]
+    mean = sum(worst) / len(worst)
+    what = f"held-out cost of {len(ours)} levels: ours less SGD's at its best of {len(RATES)} rates"
+    return pairing.Row(what, "mean; range over the levels", [min(worst), mean, max(worst)], "at most 0")
+
+
+def closed_form(detectors, batches):
+    names = list(detectors)
+    found = cost.measure(detectors, dict.fromkeys(names), dict.fromkeys(names, 1), batches, len(batches) // 2)
+    return {(r.source, r.target, r.stride): r.cost for r in found.itertuples()}
+
+
+def by_sgd(detectors, batches, rates):
+    """The same costs, least over the learning rates."""
+    features = {name: _features(detector, batches) for name, detector in detectors.items()}
+    return {
+        (source, target, stride): min(_trained(images, features[target][stride], rate) for rate in rates)
+        for source in detectors
+        for target in detectors
+        for stride, images in features[source].items()
+        if source != target and stride in features[target]
+    }
+
+
+@torch.no_grad()
+def _features(detector, batches):
+    """(images, channels, positions) by stride."""
+    found, levels = taps.find_taps(detector, None), {}
+    for batch in batches:
+        with taps.recorded(detector, {tap.module for tap in found}) as outputs:
+            detector.extract_feat(detector.data_preprocessor(batch, False)["inputs"])
+        for tap, level in zip(found, taps.read(outputs, found), strict=True):
+            levels.setdefault(tap.stride, []).append(level[0].flatten(1).clone())
+    return {stride: torch.stack(parts) for stride, parts in levels.items()}
+
+
+def _trained(source, target, rate):
+    """1 - R^2 on the second half of the images, after training on the first, an image a step."""
+    x, y = (_standardised(side) for side in (source, target))
+    half = len(x) // 2
+    weights = torch.zeros(y.shape[1], x.shape[1], requires_grad=True)
+    bias = torch.zeros(y.shape[1], 1, requires_grad=True)
+    optimizer = torch.optim.SGD([weights, bias], lr=rate, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    for step in range(STEPS):
+        image = step % half
+        loss = (weights @ x[image] + bias - y[image]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        error = (weights @ x[half:] + bias - y[half:]).square().sum()
+        total = (y[half:] - y[half:].mean((0, 2), keepdim=True)).square().sum()
+        return (error / total).nan_to_num(float("inf")).item()
+
+
+def _standardised(features):
+    mean, sd = features.mean((0, 2), keepdim=True), features.std((0, 2), keepdim=True)
+    return (features - mean) / torch.where(sd > 1e-6 * sd.max(), sd, 1) * (sd > 1e-6 * sd.max())

@@ -1,0 +1,100 @@
+"""Dry runs of Snakemake, and how many stages sequences of teachers share."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from itertools import permutations
+from pathlib import Path
+
+import yaml
+
+from benchmarks import pairing
+from benchmarks.models import PROJECT
+
+STAGES = 2000
+TEACHERS = ("a", "b", "c", "d")
+TRIVIAL = """
+rule all:
+    input: [f"out/{{i}}" for i in range({count})]
+rule one:
+    output: "out/{{i}}"
+    shell: "touch {{output}}"
+"""
+
+
+def measure():
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "config").symlink_to(PROJECT / "config")
+        (folder / "trivial").write_text(TRIVIAL.format(count=STAGES))
+        (folder / "empty").write_text("rule all:\n    input: []\n")
+        stages = written(folder, "stages", {"alone": "none@1"}, range(STAGES))
+        yield pairing.Row(
+            f"snakemake -n, {STAGES} stages",
+            f"a Snakefile of {STAGES} trivial jobs",
+            pairing.side_by_side(
+                lambda: dry_run(folder, PROJECT / "Snakefile", stages),
+                lambda: dry_run(folder, folder / "trivial"),
+                rounds=2,
+            ),
+            "2",
+        )
+        yield pairing.Row(
+            "snakemake -n, demo: CPU seconds more",
+            "an empty Snakefile",
+            more_seconds(
+                lambda: dry_run(folder, PROJECT / "Snakefile", PROJECT / "config/config.yaml"),
+                lambda: dry_run(folder, folder / "empty"),
+            ),
+            "0.3",
+            " s",
+        )
+        yield sharing(folder)
+
+
+def dry_run(folder, snakefile, config=None):
+    return pairing.cpu_seconds_of(command(folder, snakefile, config), cwd=folder)
+
+
+def command(folder, snakefile, config=None):
+    start = ["snakemake", "-n", "--quiet", "-s", snakefile, "-d", folder, "--cores", "2"]
+    return list(map(str, [*start, *(["--configfile", config] if config else [])]))
+
+
+def more_seconds(ours, theirs, rounds=3):
+    return [ours() - theirs() for _ in range(rounds + 1)][1:]
+
+
+def written(folder, name, chains, seeds, teachers=()):
+    """An experiment file with these chains."""
+    detector = {"config": "config/detectors/r18_w8.py", "train": {"recipe": "alone", "epochs": 1}}
+    alone = {"optimizer": {"type": "AdamW", "lr": 1e-3}, "batch_size": 4, "schedule": {"kind": "one-cycle"}}
+    content = {
+        "experiment": name,
+        "dataset": {"name": "few", "generate": {"train": 12, "val": 6, "size": 64}, "scale": [64, 64]},
+        "detectors": {name: detector for name in ("student", *teachers)},
+        "students": ["student"],
+        "recipes": {"alone": alone, "pkd": {**alone, "loss": {"name": "pkd"}}},
+        "arms": {
+            arm: {"recipe": "alone" if chain.startswith("none") else "pkd", "chain": chain}
+            for arm, chain in chains.items()
+        },
+        "seeds": list(seeds),
+    }
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return folder / f"{name}.yaml"
+
+
+def sharing(folder):
+    """All sequences of four teachers; detectors are trained too, and not counted."""
+    orders = [order for length in range(1, 5) for order in permutations(TEACHERS, length)]
+    chains = {"-".join(order): "+".join(f"{name}@1" for name in order) for order in orders}
+    config = written(folder, "sequences", chains, [0], TEACHERS)
+    loud = [word for word in command(folder, PROJECT / "Snakefile", config) if word != "--quiet"]
+    said = subprocess.run(loud, capture_output=True, text=True, check=True).stdout
+    jobs = int(re.search(r"train_stage +(\d+)", said)[1]) - len(TEACHERS) - 1
+    alone = sum(map(len, orders))
+    what = f"stages for all {len(orders)} sequences of {len(TEACHERS)} teachers: {jobs}"
+    return pairing.Row(what, f"each sequence by itself: {alone}", [jobs / alone], f"{64 / 196:.3g}")
