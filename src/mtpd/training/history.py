@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mmengine.hooks import Hook
 
 from mtpd.training.errors import DivergedError
+from mtpd.training.progress import ProgressFile
 
 LINE_SECONDS = 60  # between two lines of progress within an epoch
 
@@ -32,8 +33,8 @@ class History(Hook):
 
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, say: Callable[[str], None], epochs: int, validate_every: int):
-        self.say, self.epochs, self.validate_every = say, epochs, validate_every
+    def __init__(self, say: Callable[[str], None], epochs: int, validate_every: int, progress: ProgressFile):
+        self.say, self.epochs, self.validate_every, self.progress = say, epochs, validate_every, progress
         self.rows: list[dict] = []
         self.sums: dict[str, float] = {}
 
@@ -46,6 +47,7 @@ class History(Hook):
     def before_train(self, runner) -> None:
         self.steps = len(runner.train_dataloader)
         self.first, self.started, self.said = runner.iter, time.monotonic(), time.monotonic()
+        self.progress.write(**self._position(runner.iter))
         if not runner.iter:
             return
         within = f", iteration {runner.iter % self.steps} of {self.steps}" * (runner.iter % self.steps > 0)
@@ -71,27 +73,44 @@ class History(Hook):
                 raise DivergedError(
                     f"{name} is {value} at {where}: lower the learning rate or the weights of the loss"
                 )
+        done = runner.iter + 1
+        self.progress.write_now_and_then(**self._position(done))
         if time.monotonic() - self.said > LINE_SECONDS:
-            done = runner.iter + 1
             left = self._seconds_left(done)
             of = f"iteration {done} of {self.steps * self.epochs}"
             self.say(f"{of}  loss {outputs['loss']:.3f}  {left:.0f} s left")
             self.said = time.monotonic()
 
+    def _seconds_of_step(self, done: int) -> float | None:
+        """The mean since the start, with validation; None before the first step."""
+        return (time.monotonic() - self.started) / (done - self.first) if done > self.first else None
+
     def _seconds_left(self, done: int) -> float:
-        rate = (time.monotonic() - self.started) / (done - self.first)
-        return rate * (self.steps * self.epochs - done)
+        return (self._seconds_of_step(done) or 0) * (self.steps * self.epochs - done)
+
+    def _position(self, done: int) -> dict:
+        """What ``progress.json`` says after so many steps."""
+        scored = [row for row in self.rows if row["AP"] is not None]
+        return {
+            "steps_done": done,
+            "steps_of_epoch": self.steps,
+            "epochs": self.epochs,
+            "seconds_of_step": self._seconds_of_step(done),
+            "AP": scored[-1]["AP"] if scored else None,
+        }
 
     def after_train_epoch(self, runner) -> None:
         epoch = runner.epoch + 1
         means = {name: total / self.steps for name, total in self.sums.items()}
         self.sums = {}
         self.rows.append({"epoch": epoch, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
-        left = self._seconds_left(runner.iter) if runner.iter > self.first else 0
+        self.progress.write(**self._position(runner.iter))
+        left = self._seconds_left(runner.iter)
         self.say(f"epoch {epoch}/{self.epochs}  loss {means['loss']:.3f}  {left:.0f} s left")
         if warning := imbalance(means):
             self.say(warning)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.rows[-1]["AP"] = metrics["AP"]
+        self.progress.write(**self._position(runner.iter))
         self.say(f"AP {metrics['AP']:.1f} after epoch {self.rows[-1]['epoch']}")
