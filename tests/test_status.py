@@ -105,7 +105,8 @@ def test_a_stage_that_runs_is_killed_and_finished(experiment):
     assert "tiny: 9 stages: 6 done, 2 waiting, 0 interrupted, 0 failed, 1 running\n" in said
     assert re.search(
         rf"running     {re.escape(name)}\n +process {running.pid} on {socket.gethostname()}, since \S+\n"
-        rf" +epoch 2 of {EPOCHS}, step [123] of 3(, AP [\d.]+ so far)?, \d+ s left\n",
+        rf" +epoch 2 of {EPOCHS}, step [123] of 3(, AP [\d.]+ so far)?, \d+ s left\n"
+        r" +teacher: AP [\d.]+; inherited \d+%; losses [\d.]+ \+ [\d.]+, gradient [\d.]+\n",
         said,
     )
     assert re.search(r"^time left: about \d+ (s|min); 1 at a time", said, re.MULTILINE)

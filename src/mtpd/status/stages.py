@@ -13,7 +13,7 @@ from mtpd.experiment import layout, speeds
 from mtpd.experiment.plan import Plan
 from mtpd.experiment.speeds import Speed, Speeds
 from mtpd.experiment.stage_graph import Node
-from mtpd.training import failures, holder, progress
+from mtpd.training import failures, holder, preflight_text, progress
 from mtpd.training.progress import duration
 
 RUNNING, FAILED, INTERRUPTED, WAITING, DONE = "running", "failed", "interrupted", "waiting", "done"
@@ -76,7 +76,7 @@ def _status(node: Node, found: Plan, paths: layout.Layout) -> Status:
     position = _read(work / progress.FILE)
     who = holder.read(work / holder.FILE)
     if who and holder.is_alive(who):
-        return _running(node, who, position)
+        return _running(node, who, position, work)
     log = Path(layout.logs(node.key), "stage.log")
     said = _end_of(log)
     if failure := _failure(work, position, said):
@@ -99,7 +99,7 @@ def _read(path: Path) -> dict | None:
         return None
 
 
-def _running(node: Node, who: dict, position: dict | None) -> Status:
+def _running(node: Node, who: dict, position: dict | None, work: Path) -> Status:
     place = holder.in_words(who)
     if not position or position["pid"] != who["pid"]:  # of an earlier job
         return Status(node, RUNNING, [place, "starting"])
@@ -110,7 +110,9 @@ def _running(node: Node, who: dict, position: dict | None) -> Status:
     doing += [f"AP {position['AP']:.1f} so far"] if position["AP"] is not None else []
     doing += [f"{duration(seconds)} left"] if left and seconds else []
     doing += [f"last step {duration(position['age'])} ago"] if position["age"] > QUIET_SECONDS else []
-    return Status(node, RUNNING, [place, ", ".join(doing)], share, seconds)
+    checked = _read(work / position["state"] / preflight_text.FILE)
+    started = preflight_text.in_short(checked) if checked else "no batch yet"
+    return Status(node, RUNNING, [place, ", ".join(doing), started], share, seconds)
 
 
 def _steps(position: dict) -> int:

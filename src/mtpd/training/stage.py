@@ -27,6 +27,7 @@ from mtpd.training import failures, lock, optimisation, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
+from mtpd.training.preflight import Preflight, facts
 from mtpd.training.progress import ProgressFile, teller
 from mtpd.training.steps import StepLoop, reproducible
 from mtpd.training.stopping import Stop, keep_loading
@@ -145,6 +146,8 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     told = ProgressFile(folder, writes=is_main_process())
     history = History(say, stage.epochs, stage.recipe["validate_every"], told)
     hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
+    if is_main_process():
+        hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
     runner.train()
     if is_main_process():
