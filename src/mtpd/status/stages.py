@@ -150,7 +150,7 @@ def _end_of(log: Path) -> str:
 
 
 def _last_lines(said: str) -> list[str]:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip(" ^~")]  # Python marks code below it
     return [f"| {line}" for line in lines[-LOG_LINES:]]
 
 

@@ -9,15 +9,20 @@ from collections.abc import Callable
 from mmengine.hooks import Hook
 
 from mtpd.training.errors import DivergedError
-from mtpd.training.progress import ProgressFile
+from mtpd.training.progress import ProgressFile, duration
 
 LINE_SECONDS = 60  # between two lines of progress within an epoch
 
 
+def parts(losses: dict[str, float]) -> tuple[float, float]:
+    """The distillation loss and the detection loss."""
+    distilled = sum(value for name, value in losses.items() if name.startswith("distill_"))
+    return distilled, losses["loss"] - distilled
+
+
 def imbalance(means: dict[str, float]) -> str | None:
     """A warning if the distillation loss is over 10 times the detection loss, or below a hundredth of it."""
-    distilled = sum(value for name, value in means.items() if name.startswith("distill_"))
-    detection = means["loss"] - distilled
+    distilled, detection = parts(means)
     if not distilled or detection / 100 <= distilled <= 10 * detection:
         return None
     found = f"distillation loss {distilled:.3g}, detection loss {detection:.3g}"
@@ -77,8 +82,9 @@ class History(Hook):
         self.progress.write_now_and_then(**self._position(done))
         if time.monotonic() - self.said > LINE_SECONDS:
             left = self._seconds_left(done)
-            of = f"iteration {done} of {self.steps * self.epochs}"
-            self.say(f"{of}  loss {outputs['loss']:.3f}  {left:.0f} s left")
+            step = done - runner.epoch * self.steps
+            where = f"epoch {runner.epoch + 1}/{self.epochs}, step {step}/{self.steps}"
+            self.say(f"{where}  {self._losses_and_ap(outputs)}  {duration(left)} left")
             self.said = time.monotonic()
 
     def _seconds_of_step(self, done: int) -> float | None:
@@ -90,14 +96,22 @@ class History(Hook):
 
     def _position(self, done: int) -> dict:
         """What ``progress.json`` says after so many steps."""
-        scored = [row for row in self.rows if row["AP"] is not None]
         return {
             "steps_done": done,
             "steps_of_epoch": self.steps,
             "epochs": self.epochs,
             "seconds_of_step": self._seconds_of_step(done),
-            "AP": scored[-1]["AP"] if scored else None,
+            "AP": self._last_ap(),
         }
+
+    def _last_ap(self) -> float | None:
+        return next((row["AP"] for row in reversed(self.rows) if row["AP"] is not None), None)
+
+    def _losses_and_ap(self, losses: dict[str, float]) -> str:
+        distilled, detection = parts(losses)
+        both = f" (detection {detection:.3f}, distillation {distilled:.3f})" if distilled else ""
+        so_far = "" if self._last_ap() is None else f"  AP {self._last_ap():.1f} so far"
+        return f"loss {losses['loss']:.3f}{both}{so_far}"
 
     def after_train_epoch(self, runner) -> None:
         epoch = runner.epoch + 1
@@ -106,7 +120,7 @@ class History(Hook):
         self.rows.append({"epoch": epoch, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
         self.progress.write(**self._position(runner.iter))
         left = self._seconds_left(runner.iter)
-        self.say(f"epoch {epoch}/{self.epochs}  loss {means['loss']:.3f}  {left:.0f} s left")
+        self.say(f"epoch {epoch}/{self.epochs}  {self._losses_and_ap(means)}  {duration(left)} left")
         if warning := imbalance(means):
             self.say(warning)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -21,12 +22,24 @@ def teller(label: str, path: str) -> Callable[[str], None]:
     def say(text: str) -> None:
         line = f"{label}: {text}\n"
         try:
-            with open(path, "a") as terminal:
-                terminal.write(line)
+            _append(path, line)
         except OSError:
             sys.stderr.write(line)
 
     return say
+
+
+def _append(path: str, line: str) -> None:
+    """Write through a descriptor of this process if the path names one.
+
+    If the file behind it were opened again, others that write through the descriptor would not notice that
+    the file has grown, and overwrite the line.
+    """
+    if own := re.fullmatch(rf"/proc/{os.getpid()}/fd/(\d+)", path):
+        os.write(int(own[1]), line.encode())
+        return
+    with open(path, "a") as terminal:
+        terminal.write(line)
 
 
 class ProgressFile:
