@@ -11,25 +11,26 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from mtpd.training.progress import duration
 
-NOT_SHOWN = {LogEvent.WORKFLOW_STARTED, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO}
+NOT_SHOWN = {LogEvent.WORKFLOW_STARTED, LogEvent.JOB_INFO, LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO}
 ALSO_NOT_SHOWN = {
     "Select jobs to execute...",
     "DAG of jobs will be updated after completion.",
     "Conda environments: ignored",
+    "Singularity containers: ignored",
 }
 
 
-def in_words(record):
+def in_words(job):
     """What a job does."""
-    names = record.wildcards
-    if record.rule_name == "train_stage":
+    names = job.wildcards_dict
+    if job.rule.name == "train_stage":
         return chains.in_words(names["student"], names["recipe"], names["chain"], names["seed"])
     others = [str(value) for name, value in names.items() if name not in ("dataset", "experiment")]
-    return " ".join([record.rule_name, *others])
+    return " ".join([job.rule.name, *others])
 
 
 class OneLine(logging.Formatter):
-    """Snakemake's formatter, but for jobs that start and end."""
+    """Snakemake's formatter, but for jobs that start (on a cluster: that are submitted) and that end."""
 
     def __init__(self, usual):
         super().__init__()
@@ -43,16 +44,22 @@ class OneLine(logging.Formatter):
         return event not in NOT_SHOWN and record.msg not in ALSO_NOT_SHOWN
 
     def format(self, record):
-        now = time.strftime("%H:%M:%S")
         event = getattr(record, "event", None)
-        if event == LogEvent.JOB_INFO:
-            self.jobs[record.jobid] = in_words(record), time.monotonic()
-            return f"{now} start: {self.jobs[record.jobid][0]}"
-        if event == LogEvent.PROGRESS:
+        if event == LogEvent.JOB_STARTED:  # of every executor; the one for Slurm logs no JOB_INFO
+            return self.start(record.jobs)
+        if event == LogEvent.PROGRESS and self.ended in self.jobs:
             job, started = self.jobs[self.ended]
             took = duration(time.monotonic() - started)
-            return f"{now} done:  {job}, in {took} ({record.done} of {record.total} jobs)"
+            return (
+                f"{time.strftime('%H:%M:%S')} done:  {job}, in {took} ({record.done} of {record.total} jobs)"
+            )
         return self.usual.format(record)
+
+    def start(self, numbers):
+        names = dict.fromkeys(numbers, "jobs of a group")
+        names |= {job.jobid: in_words(job) for job in workflow.dag.needrun_jobs()}
+        self.jobs |= {number: (names[number], time.monotonic()) for number in numbers}
+        return "\n".join(f"{time.strftime('%H:%M:%S')} start: {names[number]}" for number in numbers)
 
 
 def quieten_terminal():
