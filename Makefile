@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study new fetch plan rehearsal report paper test test-slow test-faults test-slurm bench lint clean
+.PHONY: help setup demo zoo study new fetch plan status rehearsal report paper test test-slow test-faults test-slurm bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ paper: $(READY) ## gather the finished results of config/paper beside the paper'
 plan: $(READY) ## say what an experiment costs before it runs: make plan CONFIG=my.yaml SPEEDS=speeds.csv GPUS=16
 	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/plan.py $(CONFIG) $(if $(SPEEDS),--speeds $(SPEEDS)) $(if $(GPUS),--gpus $(GPUS)) \
 		$(if $(OUT),--out $(OUT))
+
+status: $(READY) ## say which stages are done, run, have failed or wait: make status CONFIG=my.yaml
+	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/status.py $(CONFIG)
 
 rehearsal: $(READY) ## run an experiment's whole graph in minutes, to find mistakes: make rehearsal CONFIG=my.yaml
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) --config rehearsal=true

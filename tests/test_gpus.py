@@ -153,7 +153,9 @@ def test_no_more_jobs_run_than_there_are_gpus_for(tmp_path, monkeypatch):
     """Three stages could start at once; with one simulated GPU they start, and fail, one by one."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     config = as_checked(tmp_path, with_gpus(tmp_path, 1))
-    code, said = snakemake(tmp_path, "--cores", "4", "--jobs", "4", "--keep-going", config=config)
+    code, said = snakemake(
+        tmp_path, "--cores", "4", "--jobs", "4", "--keep-going", "--verbose", config=config
+    )
     assert code != 0
     stages = said[said.index("rule train_stage") :]
     assert len(re.findall("^(?:local)?rule train_stage:", said, re.MULTILINE)) == 3

@@ -26,6 +26,7 @@ ALLOWED = {
     "training": {"", "files", "data", "detectors", "distill", "evaluation"},
     "report": {"files", "experiment"},
     "checks": {"files", "data", "detectors", "training"},
+    "status": {"files", "experiment", "training"},
 }
 # Reading an experiment must be quick, and work where only Snakemake is installed.
 HEAVY = {"torch", "torchvision", "mmdet", "mmcv", "mmengine", "numpy", "pandas", "matplotlib"}

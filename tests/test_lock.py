@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mtpd.training import holder as holders
 from mtpd.training import lock
 from mtpd.training.stopping import Stop
 
@@ -104,7 +105,7 @@ def test_a_holder_on_another_machine_is_waited_for_while_it_refreshes(start, tmp
     holder.write_text(json.dumps(ELSEWHERE))
     waiting = start()
     says(waiting, "waiting for process 1 on node7, job 42, since 2026-01-01T00:00:00, which works in")
-    long_ago = time.time() - lock.FORGET_SECONDS - 1
+    long_ago = time.time() - holders.FORGET_SECONDS - 1
     os.utime(holder, (long_ago, long_ago))
     says(waiting, "held")
     assert json.loads(holder.read_text())["host"] != "node7"

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -73,9 +74,24 @@ def test_trained_orders_are_ranked(finished, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(plots / "orders_student+both.csv"), ranked)
 
 
-def test_progress_lines_are_printed(finished):
+def test_the_terminal_has_a_line_when_a_job_starts_and_one_when_it_ends(finished):
+    """And the progress of the stages between them; the log of the run has the files of the jobs."""
     said = (finished / "said").read_text()
-    assert re.search(r"student/pkd/swin@1\+wide@1/seed0: epoch 1/1  loss \d+\.\d+  0 s left", said)
+    stage = "stage 2 after swin@1: student with wide, 1 epoch, pkd, seed 0"
+    numbers = r"loss \d+\.\d+ \(detection \d+\.\d+, distillation \d+\.\d+\)"
+    own, now = r"student/pkd/swin@1\+wide@1/seed0", r"\d\d:\d\d:\d\d"
+    lines = [
+        f"{now} start: {stage}",
+        f"{own}: epoch 1/1  {numbers}  0 s left",
+        rf"{own}: AP \d+\.\d after epoch 1",
+        rf"{now} done:  {stage}, in \d+ (s|min) \(\d+ of \d+ jobs\)",
+    ]
+    assert re.search("^" + r"\n(.*\n)*".join(lines) + "$", said, re.MULTILINE)
+    for line in (" start: stage ", " done:  stage ", "seed0: epoch 1/"):
+        assert said.count(line) == 6, line
+    assert "wildcards" not in said and "Select jobs" not in said
+    log = re.search(r"^Complete log\(s\): (.*)$", said, re.MULTILINE)[1]
+    assert "wildcards: dataset=few-shapes, student=student, recipe=pkd" in Path(log).read_text()
 
 
 def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):

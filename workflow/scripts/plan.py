@@ -13,7 +13,7 @@ from mtpd.data import coco
 from mtpd.experiment import plan, plan_text, specs, speeds
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import EXPERIMENT, REHEARSAL, Layout
-from mtpd.experiment.reading import load_with_includes
+from mtpd.experiment.reading import read_file
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -35,27 +35,14 @@ def main():
 
 
 def plan_page(args):
-    content = yaml.safe_load(args.config.read_text())
-    if not isinstance(content, dict):
-        raise ConfigError(f"{args.config}: found no experiment; expected keys and values")
-    experiment = load_with_includes(content, str(args.config), PROJECT, [args.config.parent])
+    experiment = read_file(args.config, PROJECT)
     layout = Layout(experiment.experiment, experiment.dataset.name)
     images = count_images(experiment, layout, "train")
     measured = speeds.of_finished_stages(layout.dataset, images) if images else {}
     measured |= speeds.read(args.speeds) if args.speeds else {}
     sizes = stage_sizes(experiment, layout)
-    found = plan.plan(experiment, layout, orders_in(layout), images, measured, sizes)
+    found = plan.plan(experiment, layout, layout.known_orders, images, measured, sizes)
     return plan_text.page(found, plan.sources(experiment, layout), args.gpus)
-
-
-def orders_in(layout):
-    """What gives the orders that are there."""
-
-    def orders(student, pool):
-        path = Path(layout.order(student, pool, "order.json"))
-        return files.read_json(path)["orders"] if path.exists() else None
-
-    return orders
 
 
 def count_images(experiment, layout, split):

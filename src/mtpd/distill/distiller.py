@@ -97,6 +97,7 @@ class Distiller(BaseModel):
     ):
         super().__init__(Preprocessor(student, teachers, scales or [1.0] * len(teachers)))
         self.student = student
+        self.observer = None  # called once, with the losses of the next batch and the student's features
         frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
         object.__setattr__(self, "teachers", frozen)
         own, *theirs = modules or [None] * (1 + len(teachers))
@@ -130,6 +131,10 @@ class Distiller(BaseModel):
             prefix = "teacher_sd" if len(self.links) == 1 else f"teacher_sd_{number}"
             for tap, level in zip(link.teacher_taps, taps.read(taught, link.teacher_taps), strict=True):
                 losses[f"{prefix}_{tap.stride}"] = level.float().std()  # logged; not a loss
+        if self.observer:
+            observe, self.observer = self.observer, None
+            compared = list(dict.fromkeys(tap for link in self.links for tap in link.student_taps))
+            observe(losses, taps.read(features, compared))
         return losses
 
     @staticmethod

@@ -81,6 +81,15 @@ def _parse_stage(text: str) -> Stage:
     return Stage(teachers, int(epochs))
 
 
+def in_words(student: str, recipe: str, chain: str, seed: int | str) -> str:
+    """The last stage of a chain, for people."""
+    found = parse(chain)
+    teachers = " and ".join(found.last.teachers) or "no teacher"
+    after = f" after {found.parent}" if found.parent else ""
+    epochs = "1 epoch" if found.last.epochs == 1 else f"{found.last.epochs} epochs"
+    return f"stage {len(found.stages)}{after}: {student} with {teachers}, {epochs}, {recipe}, seed {seed}"
+
+
 def split_evenly(teachers: list[str], epochs: int) -> Chain:
     """One stage per teacher, ``epochs`` divided evenly (later stages get the remainder).
 

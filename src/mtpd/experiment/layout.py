@@ -5,6 +5,7 @@ The constants are folders as Snakemake's rules write them, with wildcards in bra
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class Layout:
 
     def order(self, student: str, pool: str, file: str) -> str:
         return f"{ORDER.format(dataset=self.dataset, student=student, pool=pool)}/{file}"
+
+    def known_orders(self, student: str, pool: str) -> dict[str, list[list[str]]] | None:
+        """The orders of a student and pool by policy; None before ``order_teachers`` has run."""
+        path = Path(self.order(student, pool, "order.json"))
+        return json.loads(path.read_text())["orders"] if path.exists() else None
 
     def stage(self, student: str, recipe: str, chain: object, seed: int | str) -> str:
         """The folder of a stage's results; the chain names its teachers up to this stage."""

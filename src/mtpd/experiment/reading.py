@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from mtpd.experiment import consistency, includes, rows, sources
@@ -35,6 +36,19 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
     if wrong := consistency.problems(experiment):
         raise _config_error(source, wrong)
     return experiment
+
+
+def read_file(path: Path, project: Path) -> Experiment:
+    """``load_with_includes`` of an experiment file, without Snakemake.
+
+    Raises:
+        ConfigError: as ``load_with_includes``, or the file has no keys.
+        OSError, YAMLError: it cannot be read.
+    """
+    content = yaml.safe_load(path.read_text())
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: found no experiment; expected keys and values")
+    return load_with_includes(content, str(path), project, [path.parent])
 
 
 def load_with_includes(

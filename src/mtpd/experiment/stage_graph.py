@@ -31,6 +31,7 @@ class Node:
     candidates: list[tuple[str, ...]]
     waits_for: set[str] = field(default_factory=set)
     users: list[str] = field(default_factory=list)  # arms, and detectors that have ``train``
+    pool: str | None = None  # whose order is not known yet, and has to be
 
     @property
     def known(self) -> bool:
@@ -97,7 +98,9 @@ class _Graph:
     def _node(
         self, key: str, student: str, recipe: str, chain: chains.Chain, seed: int, pool: str | None
     ) -> Node:
-        node = Node(key, student, recipe, str(chain), seed, chain.last.epochs, [chain.last.teachers])
+        node = Node(
+            key, student, recipe, str(chain), seed, chain.last.epochs, [chain.last.teachers], pool=pool
+        )
         if not node.known:
             node.candidates = [(name,) for name in self.experiment.pools[pool] if name != student]
         needed = self._detectors(node, chain) if node.known else set()

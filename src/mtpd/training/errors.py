@@ -5,5 +5,9 @@ class DivergedError(RuntimeError):
     """A loss or weight became NaN or infinite; the message says which, and when."""
 
 
+class NoDistillationError(ValueError):
+    """The distillation loss of the first batch teaches nothing: it or its gradient is zero or not finite."""
+
+
 class StoppedEarly(Exception):
     """The stage had to stop and has saved its state; the same call resumes it."""

@@ -9,14 +9,20 @@ from collections.abc import Callable
 from mmengine.hooks import Hook
 
 from mtpd.training.errors import DivergedError
+from mtpd.training.progress import ProgressFile, duration
 
 LINE_SECONDS = 60  # between two lines of progress within an epoch
 
 
+def parts(losses: dict[str, float]) -> tuple[float, float]:
+    """The distillation loss and the detection loss."""
+    distilled = sum(value for name, value in losses.items() if name.startswith("distill_"))
+    return distilled, losses["loss"] - distilled
+
+
 def imbalance(means: dict[str, float]) -> str | None:
     """A warning if the distillation loss is over 10 times the detection loss, or below a hundredth of it."""
-    distilled = sum(value for name, value in means.items() if name.startswith("distill_"))
-    detection = means["loss"] - distilled
+    distilled, detection = parts(means)
     if not distilled or detection / 100 <= distilled <= 10 * detection:
         return None
     found = f"distillation loss {distilled:.3g}, detection loss {detection:.3g}"
@@ -32,8 +38,8 @@ class History(Hook):
 
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, say: Callable[[str], None], epochs: int, validate_every: int):
-        self.say, self.epochs, self.validate_every = say, epochs, validate_every
+    def __init__(self, say: Callable[[str], None], epochs: int, validate_every: int, progress: ProgressFile):
+        self.say, self.epochs, self.validate_every, self.progress = say, epochs, validate_every, progress
         self.rows: list[dict] = []
         self.sums: dict[str, float] = {}
 
@@ -46,6 +52,7 @@ class History(Hook):
     def before_train(self, runner) -> None:
         self.steps = len(runner.train_dataloader)
         self.first, self.started, self.said = runner.iter, time.monotonic(), time.monotonic()
+        self.progress.write(**self._position(runner.iter))
         if not runner.iter:
             return
         within = f", iteration {runner.iter % self.steps} of {self.steps}" * (runner.iter % self.steps > 0)
@@ -71,27 +78,53 @@ class History(Hook):
                 raise DivergedError(
                     f"{name} is {value} at {where}: lower the learning rate or the weights of the loss"
                 )
+        done = runner.iter + 1
+        self.progress.write_now_and_then(**self._position(done))
         if time.monotonic() - self.said > LINE_SECONDS:
-            done = runner.iter + 1
             left = self._seconds_left(done)
-            of = f"iteration {done} of {self.steps * self.epochs}"
-            self.say(f"{of}  loss {outputs['loss']:.3f}  {left:.0f} s left")
+            step = done - runner.epoch * self.steps
+            where = f"epoch {runner.epoch + 1}/{self.epochs}, step {step}/{self.steps}"
+            self.say(f"{where}  {self._losses_and_ap(outputs)}  {duration(left)} left")
             self.said = time.monotonic()
 
+    def _seconds_of_step(self, done: int) -> float | None:
+        """The mean since the start, with validation; None before the first step."""
+        return (time.monotonic() - self.started) / (done - self.first) if done > self.first else None
+
     def _seconds_left(self, done: int) -> float:
-        rate = (time.monotonic() - self.started) / (done - self.first)
-        return rate * (self.steps * self.epochs - done)
+        return (self._seconds_of_step(done) or 0) * (self.steps * self.epochs - done)
+
+    def _position(self, done: int) -> dict:
+        """What ``progress.json`` says after so many steps."""
+        return {
+            "steps_done": done,
+            "steps_of_epoch": self.steps,
+            "epochs": self.epochs,
+            "seconds_of_step": self._seconds_of_step(done),
+            "AP": self._last_ap(),
+        }
+
+    def _last_ap(self) -> float | None:
+        return next((row["AP"] for row in reversed(self.rows) if row["AP"] is not None), None)
+
+    def _losses_and_ap(self, losses: dict[str, float]) -> str:
+        distilled, detection = parts(losses)
+        both = f" (detection {detection:.3f}, distillation {distilled:.3f})" if distilled else ""
+        so_far = "" if self._last_ap() is None else f"  AP {self._last_ap():.1f} so far"
+        return f"loss {losses['loss']:.3f}{both}{so_far}"
 
     def after_train_epoch(self, runner) -> None:
         epoch = runner.epoch + 1
         means = {name: total / self.steps for name, total in self.sums.items()}
         self.sums = {}
         self.rows.append({"epoch": epoch, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
-        left = self._seconds_left(runner.iter) if runner.iter > self.first else 0
-        self.say(f"epoch {epoch}/{self.epochs}  loss {means['loss']:.3f}  {left:.0f} s left")
+        self.progress.write(**self._position(runner.iter))
+        left = self._seconds_left(runner.iter)
+        self.say(f"epoch {epoch}/{self.epochs}  {self._losses_and_ap(means)}  {duration(left)} left")
         if warning := imbalance(means):
             self.say(warning)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.rows[-1]["AP"] = metrics["AP"]
+        self.progress.write(**self._position(runner.iter))
         self.say(f"AP {metrics['AP']:.1f} after epoch {self.rows[-1]['epoch']}")

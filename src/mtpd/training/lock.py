@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mmengine.dist import is_main_process
 
-from mtpd import files
+from mtpd.training import holder as holders
 from mtpd.training.errors import StoppedEarly
 from mtpd.training.stopping import Stop
 
 RETRY_SECONDS = 1
 REFRESH_SECONDS = 30
-FORGET_SECONDS = 300  # after which the holder on another machine counts as dead
 
 
 @contextmanager
@@ -40,7 +36,7 @@ def held(folder: Path, stop: Stop, say: Callable[[str], None]):
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / "lock"), folder / "holder.json"
+    lock, holder = FileLock(folder / "lock"), folder / holders.FILE
     _acquire(lock, holder, stop, say)
     try:
         with _seen_alive(holder):
@@ -75,33 +71,22 @@ def _try_to_acquire(lock: FileLock, holder: Path) -> bool:
 
 def _alive_elsewhere(lock: FileLock, holder: Path) -> bool:
     """Whether the holder on another machine, which may not share the lock, was seen lately."""
-    found = _read(holder)
-    if not found or found["host"] == socket.gethostname():
+    found = holders.read(holder)
+    if not found or holders.is_here(found):
         return False
     os.utime(lock.lock_file)  # both times are the file system's: the clocks of machines may differ
-    return os.stat(lock.lock_file).st_mtime - found["seen"] < FORGET_SECONDS
-
-
-def _read(holder: Path) -> dict | None:
-    """Who holds the lock, and when this was last written or refreshed; None if no one says so."""
-    try:
-        return {**files.read_json(holder), "seen": holder.stat().st_mtime}
-    except (FileNotFoundError, json.JSONDecodeError):  # a machine that died may leave an empty file
-        return None
+    return os.stat(lock.lock_file).st_mtime - found["seen"] < holders.FORGET_SECONDS
 
 
 def _who(holder: Path) -> str:
-    if not (found := _read(holder)):
-        return "another process"
-    job = f", job {found['job']}" if found["job"] else ""
-    return f"process {found['pid']} on {found['host']}{job}, since {found['since']}"
+    found = holders.read(holder)
+    return holders.in_words(found) if found else "another process"
 
 
 @contextmanager
 def _seen_alive(holder: Path):
     """Say in ``holder`` who this process is, and refresh the file."""
-    me = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
-    files.write_json(holder, {**me, "since": datetime.now().isoformat(timespec="seconds")})
+    holders.write(holder)
     done = threading.Event()
     refresher = threading.Thread(target=_refresh, args=(holder, done), daemon=True)
     refresher.start()

@@ -11,27 +11,24 @@ from pathlib import Path
 import pandas as pd
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import SyncBuffersHook
-from mmengine.model import BaseModel, MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
-from torch import nn
 
 import mtpd
 from mtpd import files
 from mtpd.data import coco, pipelines
 from mtpd.detectors import checkpoints, configs
-from mtpd.detectors.inherit import inherit
-from mtpd.distill.distiller import Distiller
 from mtpd.evaluation import metrics
 from mtpd.evaluation.truth import DEFAULT
 from mtpd.training import failures, lock, optimisation, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
-from mtpd.training.progress import teller
-from mtpd.training.randomness import seed_everything
+from mtpd.training.models import student_and_teachers
+from mtpd.training.preflight import Preflight, facts
+from mtpd.training.progress import ProgressFile, teller
 from mtpd.training.steps import StepLoop, reproducible
 from mtpd.training.stopping import Stop, keep_loading
 
@@ -110,7 +107,7 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
         DivergedError: a loss or weight is not finite, now or in an earlier call with the same fingerprint.
     """
     _join_processes()
-    say = teller(label, progress)
+    say = teller(label, progress) if is_main_process() else lambda text: None
     with Stop() as stop, lock.held(work, stop, say), failures.final_written(work):
         if is_main_process():
             (work / failures.FINAL).unlink(missing_ok=True)
@@ -142,12 +139,15 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
     pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
     pipelines.add_validation(config, dataset, classes, stage.workers)
-    model, inherited = _model(stage, config, classes, resuming=newest is not None)
+    model, inherited = student_and_teachers(stage, config, classes, resuming=newest is not None)
     evaluator = stage.dataset.get("evaluator", DEFAULT)
     metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes, evaluator)
     metric.collect_dir = str(folder / "collected")  # by default mmengine writes into the working folder
-    history = History(say, stage.epochs, stage.recipe["validate_every"])
+    told = ProgressFile(folder, writes=is_main_process())
+    history = History(say, stage.epochs, stage.recipe["validate_every"], told)
     hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
+    if is_main_process():
+        hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
     runner.train()
     if is_main_process():
@@ -210,41 +210,3 @@ def _write_results(stage: Stage, model, config, classes, metric, history, out: P
     checkpoints.save_student(
         out / "student.pth", getattr(model, "student", model), config, classes, provenance
     )
-
-
-def _model(stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool) -> tuple[BaseModel, dict]:
-    """The student with the weights it starts from, alone or in a distiller; and what it inherited."""
-    seed_everything(stage.seed)
-    student = configs.build(configs.with_local_backbones(config, stage.backbones))
-    if stage.parent:
-        checkpoints.load_weights(student, stage.parent)
-    elif not resuming:
-        student.init_weights()
-    teachers = [
-        checkpoints.load(spec, path, classes)
-        for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)
-    ]
-    inherited = _inherit(stage, student, classes) if stage.inherits else {}
-    _keep_weights(student)
-    if not teachers:
-        return student, inherited
-    scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
-    loss = stage.recipe["loss"]
-    taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
-    settings = loss["name"], loss["options"], taps, scales, get_device(), loss["adaptors"]
-    return Distiller(student, teachers, *settings), inherited
-
-
-def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:
-    """Give the student the neck and heads of ``stage.inherits``; the names of the tensors, by outcome."""
-    source = checkpoints.load(stage.inherits, stage.inherited_weights, classes)
-    other = source.dataset_meta["classes"] != classes
-    per_class = configs.class_dependent(stage.student, classes) if other else set()
-    return inherit(student, source.state_dict(), per_class)
-
-
-def _keep_weights(student: nn.Module) -> None:
-    """The runner calls init_weights() before training; it must not overwrite the weights of this stage."""
-    for module in student.modules():
-        if hasattr(module, "_is_init"):
-            module._is_init = True

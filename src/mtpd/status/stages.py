@@ -1,0 +1,177 @@
+"""What each stage of an experiment does, as far as files tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtpd import files
+from mtpd.experiment import layout, speeds
+from mtpd.experiment.plan import Plan
+from mtpd.experiment.speeds import Speed, Speeds
+from mtpd.experiment.stage_graph import Node
+from mtpd.training import failures, holder, preflight_text, progress
+from mtpd.training.progress import duration
+
+RUNNING, FAILED, INTERRUPTED, WAITING, DONE = "running", "failed", "interrupted", "waiting", "done"
+STATES = (RUNNING, FAILED, INTERRUPTED, WAITING, DONE)  # in the order of the page
+QUIET_SECONDS = 120  # after which the time since the last step is told
+LOG_BYTES, LOG_LINES = 100_000, 3  # that are read of the end of a log, and that are shown
+TRACEBACK = "Traceback (most recent call last)"
+STOPPED_EARLY = "stopped early: "  # what workflow/scripts/stage.py says
+
+
+@dataclass
+class Status:
+    """A stage, its state, what there is to say, and the share of its training that is still to do."""
+
+    node: Node
+    state: str
+    details: list[str]
+    left: float = 1.0
+    seconds_left: float | None = None  # as the stage itself says
+
+    @property
+    def seconds_of_epoch(self) -> float | None:
+        """The time of an epoch, if it is known from the time left."""
+        if not self.seconds_left or not self.left:
+            return None
+        return self.seconds_left / (self.left * self.node.epochs)
+
+
+def name(node: Node) -> str:
+    """A stage as its own lines of progress call it."""
+    if node.known:
+        return "/".join(Path(node.key).parts[-4:])
+    return (
+        f"{node.student}/{node.recipe}/stage {node.chain.count('+') + 1} of {node.users[0]}/seed{node.seed}"
+    )
+
+
+def read(found: Plan, paths: layout.Layout) -> list[Status]:
+    """Every stage of a plan. Args: ``paths``, of its experiment."""
+    return [_status(node, found, paths) for node in found.nodes.values()]
+
+
+def speeds_seen(dataset: str, statuses: list[Status]) -> Speeds:
+    """Seconds of an epoch: of the finished stages, or else of those that run.
+
+    All stages of an experiment train on the same images, so their number does not matter here.
+    """
+    running = {
+        speeds.key(status.node.student, status.node.candidates[0]): Speed(status.seconds_of_epoch)
+        for status in statuses
+        if status.seconds_of_epoch
+    }
+    return running | speeds.of_finished_stages(dataset, images=1)
+
+
+def _status(node: Node, found: Plan, paths: layout.Layout) -> Status:
+    if node.key in found.done:
+        return Status(node, DONE, [_score(node)], left=0.0)
+    work = Path(layout.work(node.key))
+    position = _read(work / progress.FILE)
+    who = holder.read(work / holder.FILE)
+    if who and holder.is_alive(who):
+        return _running(node, who, position, work)
+    log = Path(layout.logs(node.key), "stage.log")
+    said = _end_of(log)
+    if failure := _failure(work, position, said):
+        return Status(node, FAILED, [*failure, f"log: {log}", *_last_lines(said)])
+    if position or who:
+        return _interrupted(node, work, position)
+    return Status(node, WAITING, [_waits_for(node, found, paths)])
+
+
+def _score(node: Node) -> str:
+    metrics = _read(Path(node.key, "metrics.json"))
+    return f"AP {metrics['bbox']['AP']:.1f}" if metrics else "AP unknown: no metrics.json"
+
+
+def _read(path: Path) -> dict | None:
+    """JSON with the age of the file in seconds, by the clock of this machine; None if it is not there."""
+    try:
+        return {**files.read_json(path), "age": time.time() - path.stat().st_mtime}
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _running(node: Node, who: dict, position: dict | None, work: Path) -> Status:
+    place = holder.in_words(who)
+    if not position or position["pid"] != who["pid"]:  # of an earlier job
+        return Status(node, RUNNING, [place, "starting"])
+    left = _steps_left(position, position["steps_done"])
+    share = left / _steps(position)
+    seconds = left * position["seconds_of_step"] if position["seconds_of_step"] else None
+    doing = [_epoch(position, position["steps_done"]) if left else "trained; computes its results"]
+    doing += [f"AP {position['AP']:.1f} so far"] if position["AP"] is not None else []
+    doing += [f"{duration(seconds)} left"] if left and seconds else []
+    doing += [f"last step {duration(position['age'])} ago"] if position["age"] > QUIET_SECONDS else []
+    checked = _read(work / position["state"] / preflight_text.FILE)
+    started = preflight_text.in_short(checked) if checked else "no batch yet"
+    return Status(node, RUNNING, [place, ", ".join(doing), started], share, seconds)
+
+
+def _steps(position: dict) -> int:
+    return position["steps_of_epoch"] * position["epochs"]
+
+
+def _steps_left(position: dict, done: int) -> int:
+    return _steps(position) - done
+
+
+def _epoch(position: dict, done: int) -> str:
+    """The epoch and the step that come next."""
+    epoch, step = divmod(done, position["steps_of_epoch"])
+    return f"epoch {epoch + 1} of {position['epochs']}, step {step + 1} of {position['steps_of_epoch']}"
+
+
+def _failure(work: Path, position: dict | None, said: str) -> list[str]:
+    """Why a stage that does not run has failed; nothing if it has not, or has only stopped early."""
+    state = work / position["state"] if position else work
+    for path in (work / failures.FINAL, state / failures.DIVERGED):
+        if path.exists():
+            return [f"final, see {path}:", path.read_text().strip()]
+    return (
+        ["not final: the same command tries again"] if TRACEBACK in said and STOPPED_EARLY not in said else []
+    )
+
+
+def _end_of(log: Path) -> str:
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _last_lines(said: str) -> list[str]:
+    lines = [line.strip() for line in said.splitlines() if line.strip(" ^~")]  # Python marks code below it
+    return [f"| {line}" for line in lines[-LOG_LINES:]]
+
+
+def _interrupted(node: Node, work: Path, position: dict | None) -> Status:
+    saved = sorted((work / position["state"]).glob("iter_*.pth")) if position else []
+    if not saved:
+        return Status(node, INTERRUPTED, ["no state was saved yet: will start again at epoch 1"])
+    done = int(saved[-1].stem.removeprefix("iter_"))
+    left = _steps_left(position, done)
+    where = f"will resume at {_epoch(position, done)}" if left else "is trained, will compute its results"
+    return Status(node, INTERRUPTED, [where], left / _steps(position))
+
+
+def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
+    missing = [name(found.nodes[key]) for key in sorted(node.waits_for) if key not in found.done]
+    missing += [f"the order of pool {node.pool} (order_teachers)"] if node.pool else []
+    missing += [] if node.pool else [f"weights of {teacher}" for teacher in _absent(node, found, paths)]
+    return f"for {', '.join(missing)}" if missing else "can start: all that it needs is there"
+
+
+def _absent(node: Node, found: Plan, paths: layout.Layout) -> list[str]:
+    """The teachers of a stage that no stage trains, and whose weights are not there."""
+    given = [teacher for teacher in node.candidates[0] if not found.experiment.detectors[teacher].train]
+    return [teacher for teacher in given if not Path(paths.detector(teacher, "weights.pth")).exists()]

@@ -1,0 +1,58 @@
+"""What a stage trains: the student with the weights that it starts from, and its teachers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from torch import nn
+
+from mtpd.detectors import checkpoints, configs
+from mtpd.detectors.inherit import inherit
+from mtpd.distill.distiller import Distiller
+from mtpd.training.randomness import seed_everything
+
+if TYPE_CHECKING:
+    from mtpd.training.stage import Stage
+
+
+def student_and_teachers(
+    stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool
+) -> tuple[BaseModel, dict]:
+    """The student with the weights it starts from, alone or in a distiller; and what it inherited."""
+    seed_everything(stage.seed)
+    student = configs.build(configs.with_local_backbones(config, stage.backbones))
+    if stage.parent:
+        checkpoints.load_weights(student, stage.parent)
+    elif not resuming:
+        student.init_weights()
+    teachers = [
+        checkpoints.load(spec, path, classes)
+        for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)
+    ]
+    inherited = _inherit(stage, student, classes) if stage.inherits else {}
+    _keep_weights(student)
+    if not teachers:
+        return student, inherited
+    scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
+    loss = stage.recipe["loss"]
+    taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
+    settings = loss["name"], loss["options"], taps, scales, get_device(), loss["adaptors"]
+    return Distiller(student, teachers, *settings), inherited
+
+
+def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:
+    """Give the student the neck and heads of ``stage.inherits``; the names of the tensors, by outcome."""
+    source = checkpoints.load(stage.inherits, stage.inherited_weights, classes)
+    other = source.dataset_meta["classes"] != classes
+    per_class = configs.class_dependent(stage.student, classes) if other else set()
+    return inherit(student, source.state_dict(), per_class)
+
+
+def _keep_weights(student: nn.Module) -> None:
+    """The runner calls init_weights() before training; it must not overwrite the weights of this stage."""
+    for module in student.modules():
+        if hasattr(module, "_is_init"):
+            module._is_init = True

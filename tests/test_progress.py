@@ -1,0 +1,52 @@
+"""Lines of progress reach a terminal or file that Snakemake writes to as well."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+from mtpd.training.progress import duration
+
+SCRIPT = """
+import sys
+from mtpd.training.progress import teller
+say = teller("a stage", sys.argv[sys.argv.index("--progress") + 1])
+say("epoch 1/2")
+say("epoch 2/2")
+"""
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_lines_in_a_file_are_neither_lost_nor_overwritten(processes, tmp_path):
+    """As the rule starts a stage: alone, or by the launcher of several processes."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    launcher = [PROJECT / "workflow/scripts/processes.py", str(processes)] if processes else []
+    command = " ".join(map(str, [sys.executable, *launcher, script]))
+    env = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
+    with open(tmp_path / "said", "w") as said:
+        print("start", file=said, flush=True)
+        rule = f"exec 3>&2; exec env {command} --progress /proc/$$/fd/3 > {tmp_path}/log 2>&1"
+        subprocess.run(["bash", "-c", rule], env=env, stderr=said, check=True)
+        print("done", file=said, flush=True)
+    lines = (tmp_path / "said").read_text().splitlines()
+    times = max(1, processes)  # here, unlike in a stage, each process speaks
+    assert (lines[0], lines[-1]) == ("start", "done")
+    assert sorted(lines[1:-1]) == ["a stage: epoch 1/2"] * times + ["a stage: epoch 2/2"] * times
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (119, "119 s"),
+        (150, "2 min"),
+        (7100, "118 min"),
+        (7200, "2 h 00 min"),
+        (9e4, "25 h 00 min"),
+    ],
+)
+def test_durations(seconds, words):
+    assert duration(seconds) == words

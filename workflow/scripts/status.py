@@ -1,0 +1,28 @@
+"""Say where an experiment is: which stages are done, run, have failed or wait. It may run meanwhile."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from mtpd.experiment import plan
+from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.reading import read_file
+from mtpd.status import page, stages
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("config", type=Path, help="the experiment file; its results are in the working folder")
+args = parser.parse_args()
+try:
+    experiment = read_file(args.config, PROJECT)
+except (ConfigError, OSError, yaml.YAMLError) as error:
+    sys.exit(str(error))
+layout = Layout(experiment.experiment, experiment.dataset.name)
+found = plan.plan(experiment, layout, layout.known_orders, images=1, measured={}, bytes_of_stage={})
+statuses = stages.read(found, layout)
+found.speeds = stages.speeds_seen(layout.dataset, statuses)
+print(page.page(found, statuses), end="")
