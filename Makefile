@@ -14,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study fetch plan rehearsal report paper test test-slow test-faults test-slurm lint clean
+.PHONY: help setup demo zoo study fetch plan rehearsal report export paper test test-slow test-faults test-slurm lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ fetch: $(READY) ## download all that an experiment needs from the network: make 
 
 report: $(READY) ## write the report page of an experiment: make report CONFIG=my.yaml
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) -- reported
+
+export: $(READY) ## a student as ONNX with a card, beside it: make export STUDENT=results/.../student.pth CONFIG=my.yaml
+	$(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
+	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STUDENT:student.pth=export/student.onnx)
+	@echo "model, program and card: $(STUDENT:student.pth=export)"
 
 paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)
 	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \
