@@ -5,6 +5,7 @@ SHELL := /bin/bash
 CORES ?= all
 STUDY ?= main
 NEEDS_CONFIG = $(if $(CONFIG),,$(error name the experiment: make $@ CONFIG=my.yaml))
+NEEDS_STUDENT = $(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
@@ -47,8 +48,7 @@ report: $(READY) ## write the report page of an experiment: make report CONFIG=m
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) -- reported
 
 export: $(READY) ## a student as ONNX with a card, beside it: make export STUDENT=results/.../student.pth CONFIG=my.yaml
-	$(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
-	snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STUDENT:student.pth=export/student.onnx)
+	$(NEEDS_STUDENT)snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STUDENT:student.pth=export/student.onnx)
 	@echo "model, program and card: $(STUDENT:student.pth=export)"
 
 paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)

@@ -19,12 +19,12 @@ HEADS = {
 }
 
 
-def stir(detector, heads):
+def stir(detector, heads, std=0.5):
     """Give these layers larger weights, so that scores and masks differ."""
     torch.manual_seed(1)
     for name in heads:
         layer = detector.get_submodule(name)
-        torch.nn.init.normal_(layer.weight, std=0.5)
+        torch.nn.init.normal_(layer.weight, std=std)
         torch.nn.init.constant_(layer.bias, -1.0)
 
 

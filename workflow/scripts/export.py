@@ -24,7 +24,7 @@ args = parser.parse_args()
 spec, metrics = files.read_json(args.spec), files.read_json(args.metrics)
 try:
     model, numbers = export(spec["dataset"], spec["detector"], args.student, metrics)
-except (CheckpointError, ExportError) as error:
+except (CheckpointError, ExportError, FileNotFoundError) as error:
     sys.exit(str(error))
 card = student_card.card(spec, numbers, metrics, args.student)
 files.write_bytes(args.model, model)

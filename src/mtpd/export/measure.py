@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from mtpd.evaluation.metrics import CocoPredictions
 from mtpd.export import predict
 from mtpd.export.agreement import Agreement, Detections
+from mtpd.export.support import ExportError
 
 COMPARED = 100  # images on which onnxruntime is compared with mmdet
 STEP = 500  # images between two lines of progress
@@ -39,6 +40,9 @@ def measure(
         metric: receives what the exported model finds; scored at the end.
         say: takes lines of progress.
 
+    Raises:
+        ExportError: an image is missing or damaged.
+
     Returns:
         Their differences, and the median milliseconds of each for one image: without reading and resizing the
         picture, with all post-processing, on as many threads as torch uses.
@@ -48,6 +52,8 @@ def measure(
     for number in range(len(images)):
         listed = images.get_data_info(number)
         picture = cv2.imread(listed["img_path"])
+        if picture is None:
+            raise ExportError(f"{listed['img_path']}: no picture that OpenCV can read")
         inputs = predict.inputs(picture, settings)
         found, milliseconds = _timed(lambda: session.run(settings["outputs"], inputs))  # noqa: B023
         found = dict(zip(settings["outputs"], found, strict=True))
