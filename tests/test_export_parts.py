@@ -128,7 +128,7 @@ def built(config, overrides):
 
 
 RETINANET = spec("r18_w8")["config"]
-DCN = {
+DCN = {"depth": 50, "dcn": {"type": "DCNv2", "deform_groups": 1}, "stage_with_dcn": [False] * 3 + [True]}
     "depth": 50,
     "dcn": {"type": "DCNv2", "deform_groups": 1},
     "stage_with_dcn": [False, False, False, True],
