@@ -15,7 +15,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study fetch plan rehearsal report export paper test test-slow test-faults test-slurm lint clean
+.PHONY: help setup demo zoo study new fetch plan rehearsal report export paper test test-slow test-faults test-slurm lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ zoo: $(READY) ## train the teachers of the demo and the studies again (config/zo
 study: $(READY) ## run a study of config/studies: make study STUDY=main (hours: see docs/evidence.md)
 	snakemake --cores $(CORES) --configfile config/studies/$(STUDY).yaml
 	@echo "tables and plots: results/study-$(STUDY)"
+
+new: $(READY) ## write an experiment file for your data in COCO format: make new NAME=cells DATA=path/to/cells
+	@$(if $(and $(NAME),$(DATA)),,$(error name the experiment and the folder of its data: make new NAME=cells DATA=path/to/cells))
+	@PYTHONPATH=src python workflow/scripts/new.py "$(NAME)" "$(DATA)" $(if $(GPUS),--gpus $(GPUS))
 
 fetch: $(READY) ## download all that an experiment needs from the network: make fetch CONFIG=my.yaml
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --keep-going --configfile $(CONFIG) -- fetched

@@ -1,4 +1,4 @@
-"""Stages in several processes, as rules start them."""
+"""Stages as processes: several of them, as rules start them; and stages whose checkpoints are slow."""
 
 import dataclasses
 import json
@@ -9,6 +9,31 @@ import sys
 from conftest import PROJECT
 
 SCRIPTS = PROJECT / "workflow/scripts"
+
+# Python imports this module at its start. A stage then needs five seconds to write a file of torch.
+SLOW = """
+import pathlib, sys, time
+if any("scripts/stage.py" in word for word in sys.orig_argv):
+    import torch
+    save = torch.save
+    def slow(*args, **kwargs):
+        pathlib.Path(__file__).with_name("saving").touch()
+        time.sleep(5)
+        save(*args, **kwargs)
+    torch.save = slow
+"""
+
+
+def slow_checkpoints(folder):
+    """A folder for PYTHONPATH: stages then write checkpoints slowly, and say so in a file ``saving``."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SLOW)
+    return folder
+
+
+def beside(folder):
+    """PYTHONPATH with one more folder."""
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
 
 
 def start_processes(stage, folder, processes, **environment):

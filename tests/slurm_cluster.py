@@ -10,6 +10,7 @@ import psutil
 from conftest import PROJECT
 
 CORES, MEMORY_MB = 2, 16000
+CLUSTER = "MTPD_TEST_CLUSTER"  # in the environment of all that runs on it
 WITHOUT_ACCOUNTING = PROJECT / "slurm/without-accounting"  # as a user of such a cluster has it in PATH
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 
@@ -94,6 +95,7 @@ class Cluster:
                 if not name.startswith(("SLURM_", "SBATCH_"))
             },
             "SLURM_CONF": str(folder / "slurm.conf"),
+            CLUSTER: str(folder),
             "PATH": os.pathsep.join([str(srun.parent), str(WITHOUT_ACCOUNTING), os.environ["PATH"]]),
         }
         self.daemons = {}
@@ -117,6 +119,14 @@ class Cluster:
         self.resume()
         self.run("scancel", "--user", "root")
         until(lambda: not self.jobs())
+        self._end_leftovers()
+
+    def _end_leftovers(self):
+        """Without cgroups, Slurm does not see every process of a job that it ends."""
+        for process in psutil.process_iter(["environ"]):
+            environment = process.info["environ"] or {}
+            if environment.get(CLUSTER) == str(self.folder) and "SLURM_JOB_ID" in environment:
+                process.kill()
 
     def run(self, *command):
         """What a command of Slurm says; it must succeed."""

@@ -128,11 +128,8 @@ def built(config, overrides):
 
 
 RETINANET = spec("r18_w8")["config"]
-DCN = {"depth": 50, "dcn": {"type": "DCNv2", "deform_groups": 1}, "stage_with_dcn": [False] * 3 + [True]}
-    "depth": 50,
-    "dcn": {"type": "DCNv2", "deform_groups": 1},
-    "stage_with_dcn": [False, False, False, True],
-}
+DCN = {"type": "DCNv2", "deform_groups": 1}
+WITH_DCN = {"depth": 50, "dcn": DCN, "stage_with_dcn": [False, False, False, True]}
 REFUSED = {
     "cascade": (
         (spec("cascade_w32")["config"], {}),
@@ -151,7 +148,7 @@ REFUSED = {
         "test_cfg.nms: found {'type': 'soft_nms', 'iou_threshold': 0.5}, expected type 'nms'",
     ),
     "dcn": (
-        (RETINANET, {"model.backbone": DCN}),
+        (RETINANET, {"model.backbone": WITH_DCN}),
         "found mmcv's ModulatedDeformConv2dPack, of mmcv expected DeformConv2d, RoIAlign only",
     ),
 }

@@ -70,7 +70,7 @@ def test_a_browser_shows_every_figure_and_sorts_the_tables(report, tmp_path):
     done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True)
     seen = json.loads(re.search(r"<pre>(.*)</pre>", done.stdout, re.DOTALL).group(1))
     assert seen["errors"] == seen["broken"] == seen["fetched"] == []
-    assert seen["images"] == len(captions.CAPTIONS) - 1  # no study of orders
+    assert seen["images"] == len(captions.CAPTIONS) - 2  # no study of orders, nothing of the paper
     assert seen["up"] == sorted(seen["up"], key=float)
     assert seen["down"] == seen["up"][::-1]
     assert seen["beyond"] == 0  # wide tables and figures scroll inside the page

@@ -149,13 +149,13 @@ def test_the_script_gathers_experiments(folder):
     assert "alone" in (folder / "out/p.tex").read_text()
 
 
-def test_an_experiment_writes_its_own_table(finished, tmp_path):
+def test_an_experiment_writes_its_own_table_and_plot(finished, tmp_path):
     """By real Snakemake; the tiny experiment is not at full scale."""
     place = shutil.copytree(finished, tmp_path / "tiny", symlinks=True)
     result = "retinanet_r50-mgd-convolutional"
     config = changed(place, "paper", lambda e: e["arms"]["progressive"].update(paper=result))
-    target = "results/tiny/tables/paper.csv"
-    options = ("--rerun-triggers", "mtime", "--forcerun", "list_rows", "--", target)
+    target, plot = "results/tiny/tables/paper.csv", "results/tiny/plots/paper.svg"
+    options = ("--rerun-triggers", "mtime", "--forcerun", "list_rows", "--", target, plot)
     code, said = snakemake(place, *options, config=config)
     assert code == 0, said
     (row,) = pd.read_csv(place / target).to_dict("records")
@@ -163,5 +163,6 @@ def test_an_experiment_writes_its_own_table(finished, tmp_path):
     own = json.loads((stage / "metrics.json").read_text())["bbox"]["AP"]
     assert (row["id"], row["paper's AP"]) == (result, 41.7)
     assert (row["AP"], row["seeds"], row["full scale"]) == (pytest.approx(own), 1, "no")
+    assert f"<!-- {own:.1f} -->" in (place / plot).read_text()
     said = (place / "logs/tiny/tables/paper.log").read_text()
     assert f"not run at full scale: config/paper/retinanet_convolutional.yaml: {result}" in said

@@ -174,3 +174,18 @@ def test_nothing_is_cut_off_and_no_labels_overlap_with_long_names():
 def test_chains_are_broken_after_a_stage_or_teacher():
     assert plots.wrapped("a@1+b@1 vs none@2", 20) == "a@1+b@1 vs none@2"
     assert plots.wrapped("r-50@12+r-101~x-101@12 vs none@24", 8) == "r-50@12+\nr-101~\nx-101@12\nvs\nnone@24"
+
+
+def test_a_plot_is_written_in_each_form_with_its_numbers_beside(tmp_path):
+    found = compared([19.0, 21.2])
+    paths = [tmp_path / f"comparison.{form}" for form in ("svg", "pdf", "png", "csv")]
+    plots.write(paths, comparison.by_seed(found), study_plots.differences, found, "x")
+    svg, pdf, png, numbers = (path.read_bytes() for path in paths)
+    assert svg.startswith(b"<?xml") and pdf.startswith(b"%PDF") and png.startswith(b"\x89PNG")
+    assert b"/Type3" not in pdf  # journals refuse such fonts
+    rows = pd.read_csv(paths[-1])
+    assert rows[["seed", "AP", "control AP"]].to_numpy().tolist() == [[0, 20.0, 19.0], [1, 22.0, 21.2]]
+    assert rows["difference"].tolist() == pytest.approx([1.0, 0.8])
+    again = tmp_path / "again.pdf"
+    plots.write([again], numbers, study_plots.differences, found, "x")
+    assert again.read_bytes() == pdf

@@ -158,7 +158,7 @@ def test_an_experiment_without_its_data_and_checkpoints_is_rehearsed_to_tables_a
     for path in (*tables.glob("*.md"), *tables.glob("*.tex")):
         assert stamps.WORDS in path.read_text().splitlines()[0], path
     drawn = list(figures.glob("*.svg"))
-    assert len(drawn) == 4
+    assert len(drawn) == 5
     for path in drawn:
         assert "<!-- rehearsal -->" in path.read_text(), path
     teacher = folder / "results/rehearsal/mine/detectors/swin/weights.pth"

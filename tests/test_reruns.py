@@ -88,7 +88,11 @@ CHANGES = [
     ("arms.no-teacher.chain", "none@2", {"train_stage": 1, **NEW_ROWS}),
     ("arms.progressive.chain", "swin@1+wide@2", {"train_stage": 1, **NEW_ROWS}),
     ("arms.progressive.against", ["no-teacher"], COMPARISON),
-    ("arms.progressive.paper", "retinanet_r50-mgd-convolutional", {"write_paper": 1, **NEW_ROWS}),
+    (
+        "arms.progressive.paper",
+        "retinanet_r50-mgd-convolutional",
+        {"write_paper": 1, "plot_paper": 1, **NEW_ROWS},
+    ),
     ("arms.progressive.seeds", [0, 1], {"train_stage": 2, **NEW_ROWS}),
     # The order is measured; of the two orders, the first stage of one is trained already.
     (

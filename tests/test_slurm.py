@@ -11,8 +11,9 @@ import subprocess
 import psutil
 import pytest
 from conftest import PROJECT
+from processes import beside, slow_checkpoints
 from slurm_cluster import Cluster, missing, until
-from snakes import TINY, command, snakemake
+from snakes import TINY, changed, command, snakemake
 from test_faults import assert_same_results, epochs_trained
 
 CLUSTER = PROJECT / "tests/data/cluster.yaml"
@@ -66,14 +67,14 @@ def folder(drawn, tmp_path):
 class Controller:
     """Snakemake on the head node."""
 
-    def __init__(self, cluster, folder, *targets, options=(), config=CLUSTER):
+    def __init__(self, cluster, folder, *targets, options=(), config=CLUSTER, **environment):
         self.cluster, self.folder, self.said = cluster, folder, folder / "controller"
         start = ["snakemake", "--cores", "all", "--profile", PROJECT / "slurm", "-s", PROJECT / "Snakefile"]
         start += ["-d", folder, "--configfile", config, "--slurm-keep-successful-logs", *QUICKLY, *options]
         with open(self.said, "a") as said:
             self.process = psutil.Popen(
                 list(map(str, [*start, "--", *targets])),
-                env=cluster.environment,
+                env={**cluster.environment, **environment},
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
@@ -169,6 +170,30 @@ def test_a_job_ends_in_the_middle_of_its_stage(happens, start, cluster, folder, 
     happens(cluster, run.wait_for_training())
     run.finish()
     assert_trained_once(folder, peaceful, lost=1)
+
+
+def test_a_checkpoint_that_takes_five_seconds_is_written_after_scancel(
+    start, cluster, folder, peaceful, tmp_path
+):
+    slow = slow_checkpoints(tmp_path / "slow")
+    run = start(folder, STAGE, PYTHONPATH=beside(slow))
+    until((slow / "saving").exists)
+    (job,) = cluster.jobs("RUNNING")
+    cluster.run("scancel", job)
+    (slow / "sitecustomize.py").unlink()  # the next job is quick
+    run.finish()
+    assert_trained_once(folder, peaceful)  # without the checkpoint, an epoch would be trained again
+
+
+def test_a_stage_that_diverged_is_submitted_once(start, folder):
+    """The profile tries other jobs 500 times."""
+
+    def diverge(experiment):
+        experiment["recipes"]["alone"]["optimizer"] = {"type": "SGD", "lr": 1e38}
+
+    run = start(folder, STAGE, config=changed(folder, "cluster", diverge, source=CLUSTER))
+    assert run.process.wait(timeout=LONGEST) == 1, run.text()
+    assert len(list(folder.glob(".snakemake/slurm_logs/rule_train_stage/*/*.log"))) == 1
 
 
 def test_slurm_does_not_answer_while_a_stage_ends(start, cluster, folder, peaceful):

@@ -8,37 +8,15 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import progressive_stage
-from processes import start_processes
+from processes import beside, slow_checkpoints, start_processes
 from snakes import changed, command
 
 from mtpd.training import stopping
 
-# Python imports this module at its start. A stage then needs five seconds to write a file of torch.
-SLOW = """
-import pathlib, sys, time
-if any("scripts/stage.py" in word for word in sys.orig_argv):
-    import torch
-    save = torch.save
-    def slow(*args, **kwargs):
-        pathlib.Path(__file__).with_name("saving").touch()
-        time.sleep(5)
-        save(*args, **kwargs)
-    torch.save = slow
-"""
-
 
 @pytest.fixture
 def slow(tmp_path):
-    """A folder for PYTHONPATH that makes the writing of checkpoints slow."""
-    folder = tmp_path / "slow"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(SLOW)
-    return folder
-
-
-def beside(folder):
-    """PYTHONPATH with one more folder."""
-    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return slow_checkpoints(tmp_path / "slow")
 
 
 def wait_for(path, process):

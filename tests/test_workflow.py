@@ -24,7 +24,7 @@ RESULTS = (
     *(
         f"plots/{name}.{kind}"
         for name in ("ap_over_epochs", "arms", "comparison", "adaptation_cost_student+both")
-        for kind in ("svg", "png")
+        for kind in ("svg", "pdf", "png", "csv")
     ),
 )
 
@@ -69,6 +69,8 @@ def test_trained_orders_are_ranked(finished, tmp_path):
     assert sorted(ranked["chain"]) == ["swin@1+wide@1", "wide@1+swin@1"]
     assert "min-sum" in (tables / "orders_student+both.md").read_text()
     assert (plots / "orders_student+both.png").stat().st_size > 100
+    assert (plots / "orders_student+both.pdf").read_bytes().startswith(b"%PDF")
+    pd.testing.assert_frame_equal(pd.read_csv(plots / "orders_student+both.csv"), ranked)
 
 
 def test_progress_lines_are_printed(finished):

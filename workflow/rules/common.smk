@@ -5,7 +5,7 @@ import re
 import shlex
 
 from mtpd import files
-from mtpd.experiment import backbones, cards, chains, consistency, page, rows, sources, specs
+from mtpd.experiment import backbones, cards, chains, consistency, outputs, page, rows, sources, specs
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
@@ -93,3 +93,9 @@ def spec_file(folder, name, spec):
     if not workflow.dryrun and not path.exists():
         files.write_json(path, spec)
     return str(path)
+
+
+def plot(name, caption):
+    """A plot in all its forms; the first goes into Snakemake's report."""
+    first, *others = (f"{folders.PLOTS}/{name}.{form}" for form in outputs.OF_A_PLOT)
+    return [report(first, caption=caption, category="Plots"), *others]

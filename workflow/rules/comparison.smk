@@ -30,8 +30,7 @@ rule plot_comparison:
         rows=f"{folders.EXPERIMENT}/rows.json",
         stages=lambda w: stage_results("metrics.json", compared),
     output:
-        svg=report(f"{folders.PLOTS}/comparison.svg", caption="../report/comparison.rst", category="Plots"),
-        png=f"{folders.PLOTS}/comparison.png",
+        plot("comparison", "../report/comparison.rst"),
     log:
         f"{folders.logs(folders.PLOTS)}/comparison.log",
     benchmark:
@@ -48,7 +47,7 @@ rule plot_comparison:
         controls=[control for _, control in comparisons],
     shell:
         "{params.script} --rows {input.rows:q} --arms {params.arms:q} --controls {params.controls:q}"
-        " --title {wildcards.experiment:q} --out {output.svg:q} {output.png:q} > {log:q} 2>&1"
+        " --title {wildcards.experiment:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule rank_orders:
@@ -90,12 +89,7 @@ rule plot_orders:
         orders=f"{folders.TABLES}/orders_{{student}}+{{pool}}.csv",
         correlation=f"{folders.TABLES}/correlation_{{student}}+{{pool}}.csv",
     output:
-        svg=report(
-            f"{folders.PLOTS}/orders_{{student}}+{{pool}}.svg",
-            caption="../report/orders.rst",
-            category="Plots",
-        ),
-        png=f"{folders.PLOTS}/orders_{{student}}+{{pool}}.png",
+        plot("orders_{student}+{pool}", "../report/orders.rst"),
     log:
         f"{folders.logs(folders.PLOTS)}/orders_{{student}}+{{pool}}.log",
     benchmark:
@@ -110,4 +104,4 @@ rule plot_orders:
         script=script("plot_orders.py"),
     shell:
         "{params.script} --orders {input.orders:q} --correlation {input.correlation:q}"
-        " --title {wildcards.student:q} --out {output.svg:q} {output.png:q} > {log:q} 2>&1"
+        " --title {wildcards.student:q} --out {output:q} > {log:q} 2>&1"

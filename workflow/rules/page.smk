@@ -25,7 +25,7 @@ rule analyse:
 
 rule write_page:
     input:
-        layout.plots(rows.ordered_pools(experiment), bool(compared), rows.studied_pools(experiment)),
+        outputs.plots(experiment, layout),
         main=f"{folders.TABLES}/main.csv",
         comparison=[f"{folders.TABLES}/comparison.csv"] if compared else [],
         annotations=annotations()["val"],

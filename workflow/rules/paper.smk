@@ -23,3 +23,25 @@ rule write_paper:
     shell:
         "{params.script} --published {input.published:q} --rows {input.rows:q} --ids {params.ids:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
+
+
+rule plot_paper:
+    input:
+        table=f"{folders.TABLES}/paper.csv",
+    output:
+        plot("paper", "../report/paper.rst"),
+    log:
+        f"{folders.logs(folders.PLOTS)}/paper.log",
+    benchmark:
+        f"{folders.PLOTS}/paper.benchmark.tsv"
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("plot_paper.py"),
+    shell:
+        "{params.script} --table {input.table:q} --title {wildcards.experiment:q}"
+        " --out {output:q} > {log:q} 2>&1"

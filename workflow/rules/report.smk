@@ -80,10 +80,8 @@ rule plot_stages:
         detectors=reported_metrics,
         stages=lambda w: stage_results("metrics.json") + stage_results("history.csv"),
     output:
-        epochs=report(f"{folders.PLOTS}/ap_over_epochs.svg", caption="../report/epochs.rst", category="Plots"),
-        epochs_png=f"{folders.PLOTS}/ap_over_epochs.png",
-        arms=report(f"{folders.PLOTS}/arms.svg", caption="../report/arms.rst", category="Plots"),
-        arms_png=f"{folders.PLOTS}/arms.png",
+        epochs=plot("ap_over_epochs", "../report/epochs.rst"),
+        arms=plot("arms", "../report/arms.rst"),
     log:
         f"{folders.logs(folders.PLOTS)}/stages.log",
     benchmark:
@@ -100,7 +98,7 @@ rule plot_stages:
     shell:
         "{params.script} --rows {input.rows:q} --title {wildcards.experiment:q}"
         " --detectors {params.detectors:q} --detector-metrics {input.detectors:q}"
-        " --epochs {output.epochs:q} {output.epochs_png:q} --arms {output.arms:q} {output.arms_png:q}"
+        " --epochs {output.epochs:q} --arms {output.arms:q}"
         " > {log:q} 2>&1"
 
 
@@ -109,12 +107,7 @@ rule plot_costs:
         costs=lambda w: layout.order(w.student, w.pool, "cost.csv"),
         order=lambda w: layout.order(w.student, w.pool, "order.json"),
     output:
-        svg=report(
-            f"{folders.PLOTS}/adaptation_cost_{{student}}+{{pool}}.svg",
-            caption="../report/costs.rst",
-            category="Plots",
-        ),
-        png=f"{folders.PLOTS}/adaptation_cost_{{student}}+{{pool}}.png",
+        plot("adaptation_cost_{student}+{pool}", "../report/costs.rst"),
     log:
         f"{folders.logs(folders.PLOTS)}/costs_{{student}}+{{pool}}.log",
     benchmark:
@@ -128,5 +121,4 @@ rule plot_costs:
     params:
         script=script("plot_costs.py"),
     shell:
-        "{params.script} --costs {input.costs:q} --order {input.order:q}"
-        " --out {output.svg:q} {output.png:q} > {log:q} 2>&1"
+        "{params.script} --costs {input.costs:q} --order {input.order:q}" " --out {output:q} > {log:q} 2>&1"

@@ -17,5 +17,4 @@ args = parser.parse_args()
 rows = [row for row in files.read_json(args.rows) if row["arm"] in {*args.arms, *args.controls}]
 pairs = list(zip(args.arms, args.controls, strict=True))
 compared = comparison.compare(tables.seed_rows(rows), pairs)
-for path in args.out:
-    plots.save(study_plots.differences(compared, args.title), path)
+plots.write(args.out, comparison.by_seed(compared), study_plots.differences, compared, args.title)

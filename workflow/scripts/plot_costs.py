@@ -17,5 +17,5 @@ args = parser.parse_args()
 order = files.read_json(args.order)
 costs = levels.over_levels(pd.read_csv(args.costs))
 chosen = order["orders"]["bgs"][0]
-for path in args.out:
-    plots.save(plots.adaptation_cost(costs, order["ap"], order["student"], chosen), path)
+numbers = pd.DataFrame([(*pair, cost) for pair, cost in costs.items()], columns=["from", "to", "cost"])
+plots.write(args.out, numbers, plots.adaptation_cost, costs, order["ap"], order["student"], chosen)

@@ -15,5 +15,4 @@ args = parser.parse_args()
 
 ranked = pd.read_csv(args.orders).fillna({"policies": ""})
 correlations = pd.read_csv(args.correlation)
-for path in args.out:
-    plots.save(study_plots.orders(ranked, correlations, args.title), path)
+plots.write(args.out, ranked, study_plots.orders, ranked, correlations, args.title)

@@ -22,7 +22,7 @@ ap = {
     name: files.read_json(path)["bbox"]["AP"]
     for name, path in zip(args.detectors, args.detector_metrics, strict=True)
 }
-for path in args.epochs:
-    plots.save(plots.ap_over_epochs(histories, ap, args.title), path)
-for path in args.arms:
-    plots.save(plots.arms(seeds, args.title), path)
+run = ["arm", "student", "chain", "seed"]
+validated = histories.dropna(subset="AP")[[*run, "stage", "epoch", "AP"]]
+plots.write(args.epochs, validated, plots.ap_over_epochs, histories, ap, args.title)
+plots.write(args.arms, seeds[[*run, "AP"]], plots.arms, seeds, args.title)

@@ -22,8 +22,6 @@ BACKBONE = "results/backbones/{backbone}"
 DOWNLOADS = "work/downloads"
 REHEARSAL = "rehearsal"  # begins the names of all that a rehearsal writes
 
-Pools = list[tuple[str, str]]  # each (student, pool)
-
 
 def logs(folder: str) -> str:
     """Where the jobs that write into a folder of results log."""
@@ -66,24 +64,3 @@ class Layout:
         """How many stages of a student have written their checkpoint."""
         pattern = self.stage(student, "*", "*", "*")
         return len(list(Path().glob(f"{pattern}/student.pth")))
-
-    def tables(self, compared: bool, studied_pools: Pools, reproduces: bool) -> list[str]:
-        """Args: ``compared``, whether some arms are; ``studied_pools``, of which many orders are trained;
-        ``reproduces``, whether some arms reproduce results of the paper.
-        """
-        folder = TABLES.format(experiment=self.experiment)
-        names = ["main", *["comparison"] * compared, *["paper"] * reproduces]
-        names += [f"orders_{student}+{pool}" for student, pool in studied_pools]
-        correlations = [f"{folder}/correlation_{student}+{pool}.csv" for student, pool in studied_pools]
-        return [
-            *(f"{folder}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")),
-            *correlations,
-        ]
-
-    def plots(self, ordered_pools: Pools, compared: bool, studied_pools: Pools) -> list[str]:
-        """Args: ``ordered_pools``, whose costs are drawn; the others as for ``tables``."""
-        folder = PLOTS.format(experiment=self.experiment)
-        names = ["ap_over_epochs", "arms", *["comparison"] * compared]
-        names += [f"adaptation_cost_{student}+{pool}" for student, pool in ordered_pools]
-        names += [f"orders_{student}+{pool}" for student, pool in studied_pools]
-        return [f"{folder}/{name}.{kind}" for name in names for kind in ("svg", "png")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtpd.experiment import rows
+from mtpd.experiment import outputs, rows
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Arm, Experiment
 
@@ -42,7 +42,7 @@ def page(experiment: Experiment, layout: Layout, shown: list[dict]) -> dict:
         shown: the ``first_rows``; the last one is of the arm that is compared with the others.
     """
     reported = rows.reported_detectors(experiment)
-    ordered, studied = rows.ordered_pools(experiment), rows.studied_pools(experiment)
+    ordered = rows.ordered_pools(experiment)
     compared = rows.comparisons(experiment)
     students = {s for arm in experiment.arms for s in rows.students(experiment, arm)}
     return {
@@ -54,7 +54,7 @@ def page(experiment: Experiment, layout: Layout, shown: list[dict]) -> dict:
         "detectors": {name: layout.detector(name, "") for name in reported},
         "seeds": len({seed for arm in experiment.arms for seed in rows.seeds(experiment, arm)}),
         "compared": bool(compared),
-        "plots": [path for path in layout.plots(ordered, bool(compared), studied) if path.endswith(".svg")],
+        "plots": [path for path in outputs.plots(experiment, layout) if path.endswith(".svg")],
         "orders": {
             f"{student}, pool {pool}": layout.order(student, pool, "order.json") for student, pool in ordered
         },

@@ -61,6 +61,26 @@ def _shared(*by_seed: dict[int, float]) -> list[dict[int, float]]:
     return [{seed: values[seed] for seed in seeds} for values in by_seed]
 
 
+def by_seed(comparisons: list[Comparison]) -> pd.DataFrame:
+    """A row for each comparison and seed."""
+    return pd.DataFrame(
+        {
+            "student": c.student,
+            "kind": c.kind,
+            "arm": c.arm,
+            "chain": c.chain,
+            "control": c.control,
+            "control chain": c.control_chain,
+            "seed": seed,
+            "AP": ap,
+            "control AP": c.control_ap[seed],
+            "difference": ap - c.control_ap[seed],
+        }
+        for c in comparisons
+        for seed, ap in c.ap.items()
+    )
+
+
 def table(comparisons: list[Comparison]) -> pd.DataFrame:
     """A row for each comparison; the column kind only where there are masks."""
     lines = [

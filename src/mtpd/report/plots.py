@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mtpd import files
 from mtpd.experiment import chains
 from mtpd.report import stamps, tables
 
@@ -39,16 +41,34 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.hashsalt": "mtpd",
+        "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's default
         "figure.constrained_layout.use": True,
     }
 )
 
 
+def write(paths: list[str | Path], numbers: pd.DataFrame, draw: Callable[..., Figure], *of) -> None:
+    """Write a plot as SVG, PDF or PNG, and the numbers in it as CSV, by the names' endings.
+
+    Args:
+        paths: where they go.
+        numbers: what the plot shows.
+        draw: a function of this package that draws it.
+        of: its arguments.
+    """
+    for path in map(Path, paths):
+        if path.suffix == ".csv":
+            files.write_text(path, numbers.to_csv(index=False))
+        else:
+            save(draw(*of), path)
+
+
 def save(figure: Figure, path: str | Path) -> None:
-    """Write SVG or PNG, with the stamp of a rehearsal; the same figure gives the same bytes."""
+    """Write SVG, PDF or PNG, with the stamp of a rehearsal; the same figure gives the same bytes."""
     stamps.stamp(figure, path)
-    metadata = {"Date": None} if str(path).endswith(".svg") else None
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(Path(path).suffix)
     figure.savefig(path, dpi=160, metadata=metadata)
+    plt.close(figure)
 
 
 def wrapped(text: str, width: int) -> str:

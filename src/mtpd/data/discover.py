@@ -1,0 +1,132 @@
+"""What a folder with a data set in COCO format has: its splits, and what is in them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+
+from mtpd import files
+
+# Files of COCO 2017 that are no boxes.
+OTHER_TASKS = re.compile("captions|keypoints|panoptic|stuff|image_info")
+SPLITS = {"train": re.compile("train"), "val": re.compile("val"), "test": re.compile("test")}
+LOOKED_AT = 20  # images that tell the folder of a split's images
+
+
+class NoDataset(Exception):
+    """The folder has no data set that can be used; the text says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A COCO annotation file, and the folder of its images."""
+
+    annotations: Path
+    images: Path
+
+    @cached_property
+    def _content(self) -> dict:
+        return files.read_json(self.annotations)
+
+    @property
+    def count(self) -> int:
+        """Of images."""
+        return len(self._content["images"])
+
+    @property
+    def files(self) -> set[Path]:
+        """Paths of the images."""
+        return {self.images / image["file_name"] for image in self._content["images"]}
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """Objects of each class, in the order of the file."""
+        counts = Counter(item["category_id"] for item in self._content["annotations"])
+        return {category["name"]: counts[category["id"]] for category in self._content["categories"]}
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Median width and height of the images, pixels."""
+        return tuple(median(image[side] for image in self._content["images"]) for side in ("width", "height"))
+
+    @property
+    def object_side(self) -> float:
+        """Median side of the objects (square root of the box's area), pixels; 0 without objects."""
+        areas = [max(0, item["bbox"][2] * item["bbox"][3]) for item in self._content["annotations"]]
+        return median(areas) ** 0.5 if areas else 0
+
+
+def splits(folder: Path) -> dict[str, Split]:
+    """The splits ``train`` and ``val`` below a folder; a ``test`` split stands in for a missing ``val``.
+
+    Raises:
+        NoDataset: one is missing or not unique, the images of one are not there, or both have the same image.
+    """
+    if not folder.is_dir():
+        raise NoDataset(f"{folder}: no such folder")
+    found = _by_split(folder)
+    for missing in {"train", "val"} - found.keys():
+        raise NoDataset(f"{folder}: {_what_is_there(folder)}; expected a COCO annotation file for {missing}")
+    both = {name: Split(path, _images_of(path, name, folder)) for name, path in found.items()}
+    if shared := both["train"].files & both["val"].files:
+        raise NoDataset(f"{folder}: train and val share images, or those of one are missing: {min(shared)}")
+    return both
+
+
+def _by_split(folder: Path) -> dict[str, Path]:
+    """The annotation file of each split, told by the words in its path."""
+    by_split: dict[str, list[Path]] = {}
+    for path in _annotation_files(folder):
+        for name, word in SPLITS.items():
+            if word.search(str(path.relative_to(folder)).lower()):
+                by_split.setdefault(name, []).append(path)
+                break
+    if "val" not in by_split and "test" in by_split:
+        by_split["val"] = by_split["test"]
+    by_split.pop("test", None)
+    for name, paths in by_split.items():
+        if len(paths) > 1:
+            several = ", ".join(map(str, paths))
+            raise NoDataset(f"{folder}: several annotation files for {name}: {several}; expected one")
+    return {name: paths[0] for name, paths in by_split.items()}
+
+
+def _annotation_files(folder: Path) -> list[Path]:
+    candidates = (path for path in sorted(folder.rglob("*.json")) if not OTHER_TASKS.search(path.name))
+    return [path for path in candidates if _is_coco(path)]
+
+
+def _is_coco(path: Path) -> bool:
+    try:
+        content = files.read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.keys() >= {"images", "annotations", "categories"}
+
+
+def _what_is_there(folder: Path) -> str:
+    """What a message says of a folder without the expected files."""
+    if found := _annotation_files(folder):
+        return f"found only {', '.join(map(str, found))}"
+    for pattern, form in (("*.xml", "Pascal VOC"), ("*.yaml", "YOLO"), ("labels", "YOLO")):
+        if next(folder.rglob(pattern), None):
+            return f"found no COCO annotation file, but what looks like {form}: see docs/own-experiment.md"
+    return "found no COCO annotation file"
+
+
+def _images_of(annotations: Path, split: str, folder: Path) -> Path:
+    """The folder in which the first images of a split are."""
+    names = [image["file_name"] for image in files.read_json(annotations)["images"][:LOOKED_AT]]
+    if not names:
+        raise NoDataset(f"{annotations}: lists no images")
+    hits = (hit for hit in sorted(folder.rglob(Path(names[0]).name)) if str(hit).endswith(names[0]))
+    roots = [hit.parents[len(Path(names[0]).parts) - 1] for hit in hits]
+    complete = [root for root in roots if all((root / name).exists() for name in names)]
+    if not complete:
+        raise NoDataset(f"{annotations}: no folder below {folder} has its images ({names[0]}, ...)")
+    # Two splits may use the same names: their folders then tell them apart.
+    return next((root for root in complete if SPLITS[split].search(str(root).lower())), complete[0])

@@ -1,0 +1,86 @@
+"""A first experiment file for a data set, with sizes that fit the data and the machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+TEMPLATE = "starter.yaml"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of an experiment. The numbers are the project's rules of thumb, not measured optima.
+
+    Attributes:
+        longest, shortest: limits of the sides of an image, pixels.
+        object_side: the median object should have at least this side, pixels, within the limits above.
+        batch: images of a step.
+        steps: of the student's training alone.
+        least_epochs, most_epochs: limits of the epochs that these steps make.
+    """
+
+    longest: tuple[int, ...]
+    shortest: int
+    object_side: float
+    batch: int
+    steps: int
+    least_epochs: int
+    most_epochs: int
+
+
+SMALL = Sizes((256, 320, 384, 512), 512, 16, 4, 600, 6, 40)
+LARGE = Sizes((1333,), 800, 0, 16, 7500, 12, 72)  # epochs from mmdet's 1x to its 6x schedule
+
+
+def write(
+    name: str, train: dict, val: dict, classes: int, bad_boxes: bool, gpus: int, threads: int
+) -> tuple[str, dict]:
+    """The text of the experiment file, and the numbers in it.
+
+    Args:
+        name: of the experiment and its data set.
+        train, val: ``annotations``, ``images`` (paths), ``count`` (images), ``size`` (median width and
+            height, pixels), ``object_side`` (median, pixels).
+        classes: how many.
+        bad_boxes: whether some boxes are empty or outside their image.
+        gpus: of this machine; without any, the detectors are small and the images too.
+        threads: CPU cores of a job.
+    """
+    sizes = LARGE if gpus else SMALL
+    epochs = _epochs(train["count"], sizes)
+    numbers = {
+        "scale": _scale(train["size"], train["object_side"], sizes),
+        "epochs": epochs,
+        "teacher_epochs": epochs + math.ceil(epochs / 2),
+        "batch": sizes.batch,
+        "probe_images": min(200, train["count"]),
+    }
+    folder = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    content = {"name": name, "train": train, "val": val, "classes": classes, "bad_boxes": bad_boxes}
+    content |= {"gpus": gpus, "threads": threads, **numbers}
+    return environment.get_template(TEMPLATE).render(content), numbers
+
+
+def _epochs(images: int, sizes: Sizes) -> int:
+    """So many that they make the steps, within the limits."""
+    wanted = math.ceil(sizes.steps * sizes.batch / images)
+    return min(max(wanted, sizes.least_epochs), sizes.most_epochs)
+
+
+def _scale(size: tuple[float, float], object_side: float, sizes: Sizes) -> list[int]:
+    """Width and height in which images of this size are resized, with their aspect ratio; never enlarged."""
+    longest = max(size)
+    enough = (side for side in sizes.longest if object_side * side / longest >= sizes.object_side)
+    factor = min(1, next(enough, sizes.longest[-1]) / longest, sizes.shortest / min(size))
+    return [round(side * factor) for side in size]

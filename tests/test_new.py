@@ -1,0 +1,179 @@
+"""``make new``: an experiment file for a data set, whatever the layout of its folder."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import PROJECT
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from snakes import planned
+
+from mtpd.data import discover
+from mtpd.experiment import starter
+from mtpd.experiment.reading import load_with_files
+
+LAYOUTS = {
+    "annotations beside the splits": ("annotations/{split}.json", "{split}", ("train", "val")),
+    "COCO 2017": ("annotations/instances_{split}2017.json", "{split}2017", ("train", "val")),
+    "annotations among the images": ("{split}/_annotations.coco.json", "{split}", ("train", "valid")),
+    "images in a folder of their own": ("{split}.json", "images/{split}", ("train", "val")),
+    "no val, but test": ("{split}.json", "{split}", ("train", "test")),
+}
+
+
+def draw(folder, annotations, images, names, box=(2, 2, 20, 10), size=(64, 48)):
+    """A split of these images, each with one object."""
+    for name in names:
+        (folder / images / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size).save(folder / images / name)
+    listed = [
+        {"id": i, "file_name": name, "width": size[0], "height": size[1]} for i, name in enumerate(names)
+    ]
+    objects = [
+        {"id": i + 1, "image_id": i, "category_id": 1, "bbox": list(box), "area": 200.0, "iscrowd": 0}
+        for i in range(len(names))
+    ]
+    categories = [{"id": 1, "name": "cell"}, {"id": 7, "name": "platelet"}]
+    content = {"images": listed, "annotations": objects, "categories": categories}
+    (folder / annotations).parent.mkdir(parents=True, exist_ok=True)
+    (folder / annotations).write_text(json.dumps(content))
+
+
+def laid_out(folder, layout, **options):
+    """A data set of 6 and 3 images; the splits have files of the same names."""
+    annotations, images, splits = LAYOUTS[layout]
+    for split, count in zip(splits, (6, 3), strict=True):
+        names = [f"{number}.png" for number in range(count)]
+        draw(folder, annotations.format(split=split), images.format(split=split), names, **options)
+    return folder
+
+
+def new(place, *arguments):
+    """Exit status, and all that the script said."""
+    command = [sys.executable, PROJECT / "workflow/scripts/new.py", *arguments]
+    done = subprocess.run(list(map(str, command)), cwd=place, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_splits_are_found_in_each_layout(layout, tmp_path):
+    found = discover.splits(laid_out(tmp_path, layout))
+    annotations, images, splits = LAYOUTS[layout]
+    for name, split, count in zip(("train", "val"), splits, (6, 3), strict=True):
+        assert found[name].annotations == tmp_path / annotations.format(split=split)
+        assert found[name].images == tmp_path / images.format(split=split)
+        assert found[name].count == count
+        assert found[name].objects == {"cell": count, "platelet": 0}
+        assert found[name].size == (64, 48)
+        assert found[name].object_side == pytest.approx(200**0.5)
+
+
+def test_names_with_folders_and_files_of_other_tasks(tmp_path):
+    draw(tmp_path, "train.json", "images", [f"a/{i}.png" for i in range(3)])
+    draw(tmp_path, "val.json", "images", [f"b/{i}.png" for i in range(3)])
+    (tmp_path / "captions_train.json").write_text((tmp_path / "train.json").read_text())
+    (tmp_path / "train_settings.json").write_text("[1, 2]")
+    assert discover.splits(tmp_path)["val"].images == tmp_path / "images"
+
+
+def broken(folder, how):
+    laid_out(folder, "annotations beside the splits")
+    val = folder / "annotations/val.json"
+    if how == "one file":
+        val.unlink()
+    elif how == "two files":
+        (folder / "val-old.json").write_text(val.read_text())
+    elif how == "no images":
+        for path in (folder / "val").iterdir():
+            path.unlink()
+    elif how == "no images at all":
+        for path in folder.rglob("*.png"):
+            path.unlink()
+    elif how in ("VOC", "YOLO"):
+        for path in folder.rglob("*.json"):
+            path.unlink()
+        (folder / {"VOC": "train/0.xml", "YOLO": "data.yaml"}[how]).write_text("x")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("one file", r"found only .*train\.json; expected a COCO annotation file for val"),
+        ("two files", r"several annotation files for val: .*val\.json, .*val-old\.json; expected one"),
+        ("no images", r"train and val share images, or those of one are missing: .*train/0\.png"),
+        ("no images at all", r"\.json: no folder below .* has its images \(0\.png, \.\.\.\)"),
+        ("VOC", "what looks like Pascal VOC: see docs/own-experiment.md"),
+        ("YOLO", "what looks like YOLO: see docs/own-experiment.md"),
+    ],
+)
+def test_what_is_missing_is_said(how, said, tmp_path):
+    broken(tmp_path, how)
+    with pytest.raises(discover.NoDataset, match=said):
+        discover.splits(tmp_path)
+
+
+def test_the_written_file_is_an_experiment(tmp_path):
+    """By real Snakemake: the plan has both teachers, and its arms have the same number of epochs."""
+    data = laid_out(tmp_path / "my cells", "COCO 2017")
+    (tmp_path / "config").symlink_to(PROJECT / "config")
+    code, said = new(tmp_path, "cells", data, "--gpus", 0)
+    assert code == 0, said
+    assert "cell: 6 objects to train with, 3 to validate with" in said
+    assert "platelet: 0 objects to train with, 0 to validate with" in said
+    jobs = planned(tmp_path, tmp_path / "cells.yaml")
+    assert jobs["take_trained"] == 3 and jobs["write_comparison"] == 1
+    content = yaml.safe_load((tmp_path / "cells.yaml").read_text())
+    assert content["dataset"]["scale"] == [64, 48]  # never enlarged
+    code, said = new(tmp_path, "cells", data)
+    assert code == 1 and "cells.yaml is there already" in said
+
+
+def test_gpus_get_detectors_of_mmdet(tmp_path):
+    data = laid_out(tmp_path / "data", "COCO 2017", size=(2000, 1000))
+    code, said = new(tmp_path, "big", data, "--gpus", 4)
+    assert code == 0, said
+    content = yaml.safe_load((tmp_path / "big.yaml").read_text())
+    experiment = load_with_files(content, "big.yaml", PROJECT)
+    assert experiment.compute.gpus == 1
+    assert content["dataset"]["scale"] == [1333, 666]
+    assert all(d.config.startswith("mmdet::") for d in experiment.detectors.values())
+
+
+def test_bad_boxes_are_left_out_and_said(tmp_path):
+    data = laid_out(tmp_path / "data", "COCO 2017")
+    draw(data, "annotations/instances_val2017.json", "val2017", ["0.png"], box=(2, 2, 0, 10))
+    code, said = new(tmp_path, "cells", data, "--gpus", 0)
+    assert code == 0 and "1 boxes that are empty or outside their image" in said
+    assert yaml.safe_load((tmp_path / "cells.yaml").read_text())["dataset"]["skip_bad_boxes"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("a+b", "experiment: "), ("two words", "experiment: ")], ids=["plus", "space"]
+)
+def test_a_name_that_cannot_be_is_refused(name, said, tmp_path):
+    code, text = new(tmp_path, name, laid_out(tmp_path / "data", "COCO 2017"), "--gpus", 0)
+    assert code == 1 and said in text and "nothing was written" in text
+    assert not list(tmp_path.glob("*.yaml"))
+
+
+@given(
+    st.tuples(st.integers(32, 6000), st.integers(32, 6000)),
+    st.floats(0, 3000),
+    st.sampled_from([starter.SMALL, starter.LARGE]),
+)
+def test_images_keep_their_aspect_ratio_and_are_never_enlarged(size, object_side, sizes):
+    scale = starter._scale(size, object_side, sizes)
+    factor = max(scale) / max(size)
+    assert all(abs(new - old * factor) <= 1 for new, old in zip(scale, size, strict=True))
+    assert factor <= 1 and max(scale) <= sizes.longest[-1] and min(scale) <= sizes.shortest
+
+
+@given(st.integers(1, 10**6))
+def test_fewer_images_mean_more_epochs_within_limits(images):
+    few, many = (starter._epochs(count, starter.SMALL) for count in (images, 2 * images))
+    assert 6 <= many <= few <= 40
+    assert few in (6, 40) or few * images >= 600 * 4 > (few - 1) * images

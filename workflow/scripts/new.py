@@ -1,0 +1,84 @@
+"""Write an experiment file for a data set in COCO format."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from mtpd import files, gpus
+from mtpd.data import coco, discover
+from mtpd.experiment import starter
+from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.reading import load_with_files
+
+PROJECT = Path(__file__).resolve().parents[2]
+LEAST_SIDE = 32  # pixels, the default of dataset.min_image_side
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="of the experiment; letters, digits, - and _")
+    parser.add_argument("data", type=Path, help="folder with the images and their COCO annotation files")
+    parser.add_argument("--gpus", type=int, help="of the machine that will train; by default, of this one")
+    args = parser.parse_args()
+    target = Path(f"{args.name}.yaml")
+    if target.exists():
+        sys.exit(f"{target} is there already: choose another NAME, or remove it")
+    try:
+        splits = discover.splits(args.data)
+    except discover.NoDataset as error:
+        sys.exit(str(error))
+    bad_boxes = look_at(splits)
+    count = len(gpus.visible()) if args.gpus is None else args.gpus
+    described = {name: describe(split) for name, split in splits.items()}
+    classes = len(splits["train"].objects)
+    text, numbers = starter.write(
+        args.name, **described, classes=classes, bad_boxes=bad_boxes, gpus=count, threads=threads(count)
+    )
+    try:
+        load_with_files(yaml.safe_load(text), str(target), PROJECT)
+    except ConfigError as error:
+        sys.exit(f"{error}\nnothing was written")
+    files.write_text(target, text)
+    width, height = numbers["scale"]
+    machine = f"{count} GPUs" if count else "no GPU"
+    print(f"{target}: images of {width} x {height} pixels, {numbers['epochs']} epochs a stage, {machine}")
+    print(f"next: make plan CONFIG={target}; make rehearsal CONFIG={target}; docs/own-experiment.md")
+
+
+def look_at(splits):
+    """Say what the splits have; stop at what would stop the experiment. Whether some boxes are bad."""
+    found = []
+    for name, split in splits.items():
+        print(f"{name}: {split.annotations}, {split.count} images in {split.images}")
+        side = LEAST_SIDE if name == "train" else None
+        found += coco.problems(str(split.annotations), str(split.images), side, skip_bad_boxes=True)
+    if found:
+        sys.exit("\n".join(found))
+    train, val = (splits[name].objects for name in ("train", "val"))
+    for label in train:
+        print(f"  {label}: {train[label]} objects to train with, {val.get(label, 0)} to validate with")
+    bad = [line for split in splits.values() for line in coco.accepted_boxes(str(split.annotations))]
+    for line in bad:
+        print(line)
+    return bool(bad)
+
+
+def describe(split):
+    return {
+        "annotations": str(split.annotations),
+        "images": str(split.images),
+        "count": split.count,
+        "size": split.size,
+        "object_side": split.object_side,
+    }
+
+
+def threads(gpus):
+    """CPU cores of a job: shared between the GPUs; without any, one, so that stages run side by side."""
+    return max(1, (os.cpu_count() or 1) // gpus) if gpus else 1
+
+
+main()
