@@ -20,7 +20,7 @@ HEADS = {
 
 
 def stir(detector, heads, std=0.5):
-    """Give these layers larger weights, so that scores and masks differ."""
+    """Give these layers random weights of this spread, so that scores and masks differ."""
     torch.manual_seed(1)
     for name in heads:
         layer = detector.get_submodule(name)

@@ -7,6 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import snakes
 from conftest import PROJECT, spec
 from exports import HEADS, by_mmdet, export_spec, partners, pictures, student
 
@@ -165,3 +166,15 @@ def test_other_kinds_of_students_find_what_stock_mmdet_finds(name, dataset, tmp_
     assert measured.keys() == {"bbox", "segm"} & metrics.keys()
     for kind, found in measured.items():
         assert found["onnxruntime"]["AP"] == pytest.approx(metrics[kind]["AP"], abs=AP_TOLERANCE)
+
+
+@pytest.mark.slow
+def test_the_workflow_exports_a_student_that_it_has_trained(finished):
+    folder = "results/few-shapes/students/student/pkd/swin@1+wide@1/seed0/export"
+    code, said = snakes.snakemake(finished, "--", f"{folder}/student.onnx")
+    assert code == 0, said
+    predict.load(finished / folder)
+    card = (finished / folder / "card.md").read_text()
+    assert "stage 2: 1 epoch, wide" in card
+    assert "teacher `swin`: " in card
+    assert "1 epochs, 4 images a step, type AdamW" in card  # how the teacher was trained
