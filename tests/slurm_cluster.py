@@ -14,8 +14,9 @@ CLUSTER = "MTPD_TEST_CLUSTER"  # in the environment of all that runs on it
 WITHOUT_ACCOUNTING = PROJECT / "slurm/without-accounting"  # as a user of such a cluster has it in PATH
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 
-# One user, no accounting, no cgroups, so that it runs in a container too. MinJobAge is Slurm's default. A job
-# of the partition "urgent" takes the node from those of "main", which go back to the queue.
+# One user, no accounting, no cgroups, so that it runs in a container too. When the first process of a job
+# ends, the rest of its process group is killed (proctrack/pgid), as with cgroups. MinJobAge is the default
+# of Slurm. A job of the partition "urgent" takes the node from those of "main", which go back to the queue.
 CONFIG = """\
 ClusterName=mtpd
 SlurmctldHost={host}(127.0.0.1)
@@ -30,7 +31,7 @@ StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
