@@ -9,6 +9,7 @@ python predict.py picture.jpg --draw found.png   also draws them into a copy of 
 import argparse
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -54,9 +55,10 @@ def draw(picture: np.ndarray, found: dict[str, np.ndarray], classes: list[str]) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(usage=__doc__)
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("picture")
-    parser.add_argument("--score", type=float, default=0.3, help="least score of what is shown")
+    parser.add_argument("--score", type=float, default=0.3, help="least score of what is shown (0.3)")
     parser.add_argument("--draw", help="picture to write")
     args = parser.parse_args()
     session, settings = load(Path(__file__).resolve().parent)
@@ -68,6 +70,8 @@ def main() -> None:
     found = {name: value[found["scores"] >= args.score] for name, value in found.items()}
     for box, score, label in zip(found["boxes"], found["scores"], found["labels"], strict=True):
         print(settings["classes"][label], f"{score:.3f}", *(f"{side:.1f}" for side in box))
+    if not len(found["scores"]):
+        print(f"nothing found with a score of {args.score} or more (--score)", file=sys.stderr)
     if args.draw:
         draw(picture, found, settings["classes"])
         cv2.imwrite(args.draw, picture)
