@@ -5,6 +5,7 @@ SHELL := /bin/bash
 CORES ?= all
 STUDY ?= main
 NEEDS_CONFIG = $(if $(CONFIG),,$(error name the experiment: make $@ CONFIG=my.yaml))
+NEEDS_STUDENT = $(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
@@ -14,7 +15,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo zoo study new fetch plan status rehearsal report paper test test-slow test-faults test-slurm bench lint clean
+.PHONY: help setup demo zoo study new fetch plan status rehearsal report export paper test test-slow test-faults test-slurm bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,10 @@ fetch: $(READY) ## download all that an experiment needs from the network: make 
 
 report: $(READY) ## write the report page of an experiment: make report CONFIG=my.yaml
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) -- reported
+
+export: $(READY) ## a student as ONNX with a card, beside it: make export STUDENT=results/.../student.pth CONFIG=my.yaml
+	$(NEEDS_STUDENT)snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STUDENT:student.pth=export/student.onnx)
+	@echo "model, program and card: $(STUDENT:student.pth=export)"
 
 paper: $(READY) ## gather the finished results of config/paper beside the paper's (docs/reproducing.md)
 	PYTHONPATH=src python workflow/scripts/paper.py --published config/paper/results.csv \

@@ -22,6 +22,7 @@ ALLOWED = {
     "detectors": {"", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},
     "evaluation": {"data", "detectors"},
+    "export": {"files", "data", "detectors", "evaluation"},
     "adaptation": {"data", "detectors"},
     "training": {"", "files", "data", "detectors", "distill", "evaluation"},
     "report": {"files", "experiment"},

@@ -11,7 +11,7 @@ from test_experiment import small
 from mtpd import files
 from mtpd.data import shapes
 from mtpd.detectors import checkpoints, configs
-from mtpd.experiment import specs
+from mtpd.experiment import cards
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
 
@@ -26,7 +26,7 @@ def published(tmp_path_factory):
     experiment = small()
     experiment["detectors"] = {name: experiment["detectors"][name] for name in NAMES}
     experiment.update(pools={}, arms={"alone": {"recipe": "alone", "chain": "none@4"}})
-    spec = specs.publish(load_experiment(experiment), Layout("small", "shapes"))
+    spec = cards.publish(load_experiment(experiment), Layout("small", "shapes"))
     files.write_json(folder / "spec.json", spec)
     for ap, (name, config) in enumerate(NAMES.items(), 30):
         found = configs.load_config(str(PROJECT / f"config/detectors/{config}.py"), {}, shapes.CLASSES)

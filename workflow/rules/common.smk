@@ -5,7 +5,7 @@ import re
 import shlex
 
 from mtpd import files
-from mtpd.experiment import backbones, chains, consistency, outputs, page, rows, sources, specs
+from mtpd.experiment import backbones, cards, chains, consistency, outputs, page, rows, sources, specs
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files

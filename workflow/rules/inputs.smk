@@ -125,6 +125,12 @@ def stage_spec(wildcards):
     return spec_file(layout.stage(*which), "stage", specs.stage(experiment, layout, *which))
 
 
+def export_spec(wildcards):
+    """What an exported student and its card depend on, as a file."""
+    which = (wildcards.student, wildcards.recipe, wildcards.chain, int(wildcards.seed))
+    return spec_file(folders.EXPORT.format(**wildcards), "export", cards.export(experiment, layout, *which))
+
+
 # Report
 
 reported = rows.reported_detectors(experiment)

@@ -8,7 +8,7 @@ from mtpd.detectors import checkpoints
 from mtpd.report import cards, stamps
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.publish")
+parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.cards.publish")
 parser.add_argument("--weights", nargs="+", required=True, help="checkpoints, in the order of the detectors")
 parser.add_argument("--metrics", nargs="+", required=True, help="metrics.json, in the order of the detectors")
 parser.add_argument("--out", type=Path, nargs="+", required=True, help="checkpoints to write, in that order")

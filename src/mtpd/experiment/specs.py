@@ -121,33 +121,6 @@ def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> di
     }
 
 
-def publish(experiment: Experiment, layout: Layout) -> dict:
-    """What the cards of published detectors say."""
-    generate = experiment.dataset.generate
-    return {
-        "experiment": experiment.experiment,
-        "dataset": dataset(experiment, layout),
-        "data": f"drawn by the workflow: {generate.model_dump()}" if generate else "on disk",
-        "detectors": {
-            name: {**detector(experiment, name), "training": _training(experiment, name)}
-            for name in experiment.detectors
-        },
-    }
-
-
-def _training(experiment: Experiment, name: str) -> str:
-    """How a detector got its weights, in words."""
-    found = experiment.detectors[name]
-    if not found.train:
-        return f"taken from {found.file or found.url or 'nowhere: its weights are random'}"
-    recipe = experiment.recipes[found.train.recipe]
-    optimizer = ", ".join(f"{key} {value}" for key, value in recipe.optimizer.items())
-    return (
-        f"{found.train.epochs} epochs, {recipe.batch_size} images a step, {optimizer}, "
-        f"{recipe.schedule.kind} schedule, seed {found.train.seed}"
-    )
-
-
 def pool_members(experiment: Experiment, student: str, pool: str) -> list[str]:
     """The detectors between which costs are measured."""
     return sorted({student, *experiment.pools[pool]})

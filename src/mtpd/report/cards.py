@@ -14,7 +14,7 @@ def cards(spec: dict, published: dict[str, tuple[Path, dict]]) -> str:
     """A Markdown page with a table and a section for each detector.
 
     Args:
-        spec: of ``mtpd.experiment.specs.publish``.
+        spec: of ``mtpd.experiment.cards.publish``.
         published: by detector, the published file and the metrics of the detector it was made from.
     """
     lines = [
@@ -32,10 +32,20 @@ def _section(name: str, spec: dict, path: Path, found: dict) -> str:
     detector = spec["detectors"][name]
     return f"""## {name}
 
-- config: `{detector["config"]}`{f", overrides {detector['overrides']}" if detector["overrides"] else ""}
+- config: {config(detector)}
 - data: `{spec["dataset"]["name"]}`, {spec["data"]}; classes: those of the data set
 - training: {detector["training"]}
 - AP {found["bbox"]["AP"]:.1f} on {found["images"]} validation images, before the conversion to half precision
 - file: `{path.name}`, SHA-256 `{files.sha256(path)}`
-- versions: {", ".join(f"{package} {version}" for package, version in found["versions"].items())}
+- versions: {versions(found["versions"])}
 """
+
+
+def versions(found: dict[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in found.items())
+
+
+def config(detector: dict) -> str:
+    """A detector's config, with its overrides if it has some."""
+    overrides = f", overrides {detector['overrides']}" if detector["overrides"] else ""
+    return f"`{detector['config']}`{overrides}"

@@ -1,0 +1,62 @@
+"""What the cards of published detectors and of exported students are told; see ``mtpd.experiment.specs``."""
+
+from __future__ import annotations
+
+from mtpd.experiment import chains, specs
+from mtpd.experiment.layout import Layout
+from mtpd.experiment.schema import Experiment
+
+
+def export(experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int) -> dict:
+    """What an exported student and its card depend on, apart from the student's files."""
+    names = {name for stage in chains.parse(chain).stages for name in stage.teachers}
+    return {
+        "dataset": specs.scored_dataset(experiment, layout),
+        "data": _data(experiment),
+        "detector": specs.detector(experiment, student),
+        "student": student,
+        "recipe": recipe,
+        "settings": experiment.recipes[recipe].model_dump(),
+        "chain": chain,
+        "seed": seed,
+        "teachers": {
+            name: {
+                **specs.detector(experiment, name),
+                "training": _training(experiment, name),
+                "sha256": experiment.detectors[name].sha256,
+            }
+            for name in sorted(names)
+        },
+    }
+
+
+def publish(experiment: Experiment, layout: Layout) -> dict:
+    """What the cards of published detectors say."""
+    return {
+        "experiment": experiment.experiment,
+        "dataset": specs.dataset(experiment, layout),
+        "data": _data(experiment),
+        "detectors": {
+            name: {**specs.detector(experiment, name), "training": _training(experiment, name)}
+            for name in experiment.detectors
+        },
+    }
+
+
+def _data(experiment: Experiment) -> str:
+    """Where the images come from, in words."""
+    generate = experiment.dataset.generate
+    return f"drawn by the workflow: {generate.model_dump()}" if generate else "on disk"
+
+
+def _training(experiment: Experiment, name: str) -> str:
+    """How a detector got its weights, in words."""
+    found = experiment.detectors[name]
+    if not found.train:
+        return f"taken from {found.file or found.url or 'nowhere: its weights are random'}"
+    recipe = experiment.recipes[found.train.recipe]
+    optimizer = ", ".join(f"{key} {value}" for key, value in recipe.optimizer.items())
+    return (
+        f"{found.train.epochs} epochs, {recipe.batch_size} images a step, {optimizer}, "
+        f"{recipe.schedule.kind} schedule, seed {found.train.seed}"
+    )

@@ -1,0 +1,1 @@
+"""A trained student as an ONNX model that needs neither torch nor mmdet, checked against mmdet."""
