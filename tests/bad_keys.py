@@ -68,6 +68,8 @@ KEYS = [
     ("include", ["none.yaml"], "include.0: no such file: none.yaml"),
     ("seeds", [-1], "seeds.0: found -1"),
     ("seeds", "all", "seeds: found 'all'"),
+    ("trackers", ["tensorbord"], "trackers.0: found 'tensorbord'"),
+    ("trackers", ["mlflow"], "trackers: mlflow is not installed: pip install mlflow"),
     ("compute.gpus", -1, "compute.gpus: found -1"),
     ("order.max_teachers", 0, "order.max_teachers: found 0"),
 ]  # fmt: skip

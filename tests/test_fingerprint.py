@@ -9,7 +9,7 @@ from conftest import PROJECT, progressive_stage, spec
 from mtpd import files
 from mtpd.training.stage import Stage
 
-NO_INFLUENCE = {"workers"}
+NO_INFLUENCE = {"workers", "trackers"}
 # Values that must stay valid: another config, and files with other content.
 OTHER_CONFIG = str(PROJECT / "config/detectors/r18_w16.py")
 OTHER_FILE = str(PROJECT / "LICENSE")

@@ -110,6 +110,7 @@ CHANGES = [
     ),
     ("arms.direct.epochs", 3, {"train_stage": 1, **NEW_ROWS}),
     ("seeds", [0, 1], {"train_stage": 4, **NEW_ROWS}),
+    ("trackers", [], NOTHING),
     ("compute.threads", 2, NOTHING),
     ("compute.workers", 2, NOTHING),
     ("compute.mem_mb", 8000, NOTHING),

@@ -28,10 +28,11 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else shlex.q
 SCRIPTS = shlex.quote(str(PROJECT / "workflow" / "scripts"))
 
 
-def script(name, on_gpus=None):
+def script(name, on_gpus=None, options=""):
     """The beginning of a command: this project's library, GPUs, the interpreter and the script.
 
-    Args: the script's file; on how many GPUs it computes, if it computes at all, with a process for each.
+    Args: the script's file; on how many GPUs it computes, if it computes at all, with a process for each; options
+    that change no result.
 
     Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
     project or its environment moves.
@@ -42,8 +43,12 @@ def script(name, on_gpus=None):
     asked = "" if on_gpus is None else f" --gpus {count}"
     return lambda wildcards, threads: (
         f"OMP_NUM_THREADS={max(1, threads // max(1, count))} {path} {_devices(count)}"
-        f"{PYTHON} {launch}{SCRIPTS}/{name}{asked}"
+        f"{PYTHON} {launch}{SCRIPTS}/{name}{asked}{options}"
     )
+
+
+def trackers():
+    return f" --trackers {' '.join(experiment.trackers)}" if experiment.trackers else ""
 
 
 def _devices(count):

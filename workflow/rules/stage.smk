@@ -24,7 +24,7 @@ rule train_stage:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
     params:
-        script=script("stage.py", compute.gpus),
+        script=script("stage.py", compute.gpus, trackers()),
         spec=stage_spec,
     shell:
         # The trainer takes the place of the shell, which a signal would end before the state is saved.

@@ -22,6 +22,7 @@ parser.add_argument(
 )
 parser.add_argument("--workers", type=int, default=0, help="data loaders of each process")
 parser.add_argument("--progress", default="/dev/stderr", help="where the lines of progress go")
+parser.add_argument("--trackers", nargs="*", default=[], help="tensorboard, wandb, mlflow")
 parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
 require_gpus(args.gpus)
@@ -33,6 +34,7 @@ settings = stage.Stage(
     inherited_weights=args.inherit,
     parent=args.parent,
     workers=args.workers,
+    trackers=tuple(args.trackers),
 )
 try:
     stage.train(settings, folder, Path(layout.work(str(folder))), args.progress, "/".join(folder.parts[-4:]))

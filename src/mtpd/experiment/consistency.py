@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from mtpd.experiment import chains, lengths, orders, rows, sources
@@ -29,6 +30,7 @@ def problems(experiment: Experiment) -> list[str]:
         *_detector_problems(experiment),
         *_precision_problems(experiment),
         *_batch_problems(experiment),
+        *_tracker_problems(experiment),
     ]
 
 
@@ -191,3 +193,9 @@ def _batch_problems(experiment: Experiment) -> Iterator[str]:
                 f"recipes.{key}.micro_batch_size: found {found}; expected a number that divides {share}, the "
                 f"images of a step on each of {gpus} processes (compute.gpus)"
             )
+
+
+def _tracker_problems(experiment: Experiment) -> Iterator[str]:
+    for name in experiment.trackers:
+        if name != "tensorboard" and not find_spec(name):  # that one belongs to the pinned set
+            yield f"trackers: {name} is not installed: pip install {name}"

@@ -36,6 +36,7 @@ def rehearsed(experiment: Experiment) -> Experiment:
             "arms": {name: _arm(experiment, name) for name in experiment.arms} | _every_teacher(experiment),
             "seeds": experiment.seeds[:1],
             "compute": Compute(mem_mb=experiment.compute.mem_mb, runtime=experiment.compute.runtime),
+            "trackers": (),
         }
     )
 

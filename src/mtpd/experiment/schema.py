@@ -191,6 +191,9 @@ class Experiment(Model):
     arms: dict[Name, Arm] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     compute: Compute = Compute()
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        ("tensorboard",), description="what training can be watched with; wandb and mlflow must be installed"
+    )
     rehearsal: bool = Field(
         False,
         description="run the same graph with a few generated images, to find mistakes; see `make rehearsal`",

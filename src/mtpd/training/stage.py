@@ -23,7 +23,7 @@ from mtpd.data import coco, pipelines
 from mtpd.detectors import checkpoints, configs
 from mtpd.evaluation import metrics
 from mtpd.evaluation.truth import DEFAULT
-from mtpd.training import failures, lock, optimisation, steps
+from mtpd.training import failures, lock, optimisation, steps, trackers
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
@@ -63,7 +63,9 @@ class Stage:
     parent: str | None = None
     backbones: dict[str, str] = field(default_factory=dict)
     pretrained: bool = True
-    workers: int = 0  # cannot change the result
+    # These cannot change the result.
+    workers: int = 0
+    trackers: tuple[str, ...] = ()
 
     def micro_batch(self) -> int:
         """Images of one forward and backward pass."""
@@ -149,6 +151,7 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     if is_main_process():
         hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
+    runner.visualizer.add_config(trackers.settings(stage, folder))
     runner.train()
     if is_main_process():
         files.write_json(out / "inherited.json", inherited)
@@ -197,6 +200,7 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
         randomness={"seed": stage.seed},
         default_scope="mmdet",
         experiment_name=work.name,
+        visualizer=trackers.visualizer(stage.trackers, work, stage.dataset["name"]),
     )
 
 
