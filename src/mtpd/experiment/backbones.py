@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -57,12 +58,17 @@ def _of_detector(detector: Detector) -> dict[str, str]:
 
 def named(config: str, overrides: dict[str, Any]) -> list[str]:
     """The addresses of pretrained checkpoints that a config names after its overrides."""
+    return list(_named(config, json.dumps(overrides, sort_keys=True, default=str)))
+
+
+@cache  # a plan asks for the same config at each stage
+def _named(config: str, overrides: str) -> tuple[str, ...]:
     try:
         values = copy.deepcopy(_values(_file(config)))
     except (OSError, SyntaxError, TypeError, ValueError):  # nothing plain; the checks say what is wrong
-        return []
-    model = _merged(values, _nested(overrides)).get("model")
-    return sorted({name for name in _pretrained(model) if name.startswith(SCHEMES)})
+        return ()
+    model = _merged(values, _nested(json.loads(overrides))).get("model")
+    return tuple(sorted({name for name in _pretrained(model) if name.startswith(SCHEMES)}))
 
 
 def _pretrained(node: Any) -> Iterator[str]:

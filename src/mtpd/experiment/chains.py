@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 STAGE = rf"{NAME}(?:~{NAME})*@[1-9][0-9]*"
@@ -58,6 +59,7 @@ class Chain:
         return tuple(name for stage in self.stages for name in stage.teachers)
 
 
+@cache
 def parse(text: str) -> Chain:
     """Read a chain.
 
