@@ -42,8 +42,9 @@ def snakemake(snakefile, folder, *arguments):
     return done.stdout + done.stderr
 
 
-def test_a_stage_runs_from_a_path_with_spaces(project, elsewhere):
+def test_a_stage_runs_from_a_path_with_spaces(project, elsewhere, monkeypatch):
     """Detectors, checks, and a stage with a teacher; configs and library are this project's."""
+    monkeypatch.setenv("PYTHONPATH", str(elsewhere))  # of the user
     (project / "src/mtpd/__init__.py").write_text('__version__ = "of the copy"')
     metrics = "results/few-shapes/students/student/pkd/swin@1/seed0/metrics.json"
     snakemake(project / "Snakefile", elsewhere, metrics, "--configfile", TINY)

@@ -38,7 +38,7 @@ def script(name, on_gpus=None, options=""):
     project or its environment moves.
     """
     count = on_gpus or 0
-    path = f"PYTHONPATH={shlex.quote(str(LIBRARY))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    path = f'PYTHONPATH={shlex.quote(str(LIBRARY))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
     launch = f"{SCRIPTS}/processes.py {count} " if count > 1 else ""
     asked = "" if on_gpus is None else f" --gpus {count}"
     return lambda wildcards, threads: (
