@@ -185,13 +185,22 @@ def test_a_checkpoint_that_takes_five_seconds_is_written_after_scancel(
     assert_trained_once(folder, peaceful)  # without the checkpoint, an epoch would be trained again
 
 
-def test_a_stage_that_diverged_is_submitted_once(start, folder):
-    """The profile tries other jobs 500 times."""
-
-    def diverge(experiment):
+def diverging(folder):
+    def change(experiment):
         experiment["recipes"]["alone"]["optimizer"] = {"type": "SGD", "lr": 1e38}
 
-    run = start(folder, STAGE, config=changed(folder, "cluster", diverge, source=CLUSTER))
+    return changed(folder, "cluster", change, source=CLUSTER)
+
+
+def unreadable(folder):
+    next(folder.glob("results/few-shapes/data/val/*.png")).write_bytes(b"no image")
+    return CLUSTER
+
+
+@pytest.mark.parametrize("spoilt", [diverging, unreadable])
+def test_a_stage_that_would_fail_again_is_submitted_once(spoilt, start, folder):
+    """The profile tries other jobs 500 times."""
+    run = start(folder, STAGE, config=spoilt(folder))
     assert run.process.wait(timeout=LONGEST) == 1, run.text()
     assert len(list(folder.glob(".snakemake/slurm_logs/rule_train_stage/*/*.log"))) == 1
 
