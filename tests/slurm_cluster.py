@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -12,6 +13,9 @@ from conftest import PROJECT
 CORES, MEMORY_MB = 2, 16000
 CLUSTER = "MTPD_TEST_CLUSTER"  # in the environment of all that runs on it
 WITHOUT_ACCOUNTING = PROJECT / "slurm/without-accounting"  # as a user of such a cluster has it in PATH
+# The profile's settings for jobs of hours would make tests wait.
+QUICKLY = ["--slurm-init-seconds-before-status-checks=2", "--max-status-checks-per-second=1"]
+LONGEST = 900  # seconds that a scene may take on a busy machine
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 
 # One user, no accounting, no cgroups, so that it runs in a container too. When the first process of a job
@@ -165,6 +169,42 @@ class Cluster:
 
     def _ask(self, *command):
         return subprocess.run(command, env=self.environment, capture_output=True, text=True)
+
+
+class Controller:
+    """Snakemake on the head node."""
+
+    def __init__(self, cluster, folder, *targets, config, options=(), **environment):
+        self.cluster, self.folder, self.said = cluster, folder, folder / "controller"
+        start = ["snakemake", "--cores", "all", "--profile", PROJECT / "slurm", "-s", PROJECT / "Snakefile"]
+        start += ["-d", folder, "--configfile", config, "--slurm-keep-successful-logs", *QUICKLY, *options]
+        with open(self.said, "a") as said:
+            self.process = psutil.Popen(
+                list(map(str, [*start, "--", *targets])),
+                env={**cluster.environment, **environment},
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                # Where the tests run in the background, a shell has told them to ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    def wait_for_training(self):
+        """Until the stage has saved a checkpoint; the number of its job."""
+        until(lambda: list(self.folder.glob("work/**/iter_*.pth")) or self.process.poll() is not None)
+        (job,) = self.cluster.jobs("RUNNING")
+        return job
+
+    def finish(self):
+        assert self.process.wait(timeout=LONGEST) == 0, self.text()
+
+    def text(self):
+        return self.said.read_text()
+
+    def kill(self):
+        if self.process.is_running():
+            self.process.kill()
+            self.process.wait()
 
 
 def free_ports(count):

@@ -8,21 +8,15 @@ import shutil
 import signal
 import subprocess
 
-import psutil
 import pytest
 from conftest import PROJECT
 from processes import beside, slow_checkpoints
-from slurm_cluster import Cluster, missing, until
+from slurm_cluster import LONGEST, Cluster, Controller, missing, until
 from snakes import TINY, changed, command, snakemake
 from test_faults import assert_same_results, epochs_trained
 
 CLUSTER = PROJECT / "tests/data/cluster.yaml"
 STAGE = "results/few-shapes/students/student/alone/none@12/seed0/student.pth"
-# The profile's settings for jobs of hours would make tests wait.
-QUICKLY = ["--slurm-init-seconds-before-status-checks=2", "--max-status-checks-per-second=1"]
-
-LONGEST = 900  # seconds that a scene may take on a busy machine
-
 pytestmark = pytest.mark.slurm
 
 
@@ -64,49 +58,13 @@ def folder(drawn, tmp_path):
     return shutil.copytree(drawn, tmp_path / "work here", symlinks=True)
 
 
-class Controller:
-    """Snakemake on the head node."""
-
-    def __init__(self, cluster, folder, *targets, options=(), config=CLUSTER, **environment):
-        self.cluster, self.folder, self.said = cluster, folder, folder / "controller"
-        start = ["snakemake", "--cores", "all", "--profile", PROJECT / "slurm", "-s", PROJECT / "Snakefile"]
-        start += ["-d", folder, "--configfile", config, "--slurm-keep-successful-logs", *QUICKLY, *options]
-        with open(self.said, "a") as said:
-            self.process = psutil.Popen(
-                list(map(str, [*start, "--", *targets])),
-                env={**cluster.environment, **environment},
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-                # Where the tests run in the background, a shell has told them to ignore Ctrl-C.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
-
-    def wait_for_training(self):
-        """Until the stage has saved a checkpoint; the number of its job."""
-        until(lambda: list(self.folder.glob("work/**/iter_*.pth")) or self.process.poll() is not None)
-        (job,) = self.cluster.jobs("RUNNING")
-        return job
-
-    def finish(self):
-        assert self.process.wait(timeout=LONGEST) == 0, self.text()
-
-    def text(self):
-        return self.said.read_text()
-
-    def kill(self):
-        if self.process.is_running():
-            self.process.kill()
-            self.process.wait()
-
-
 @pytest.fixture
 def start(cluster):
     """Starts Snakemake; what is still at work at the end of a test is ended."""
     started = []
 
     def start(*arguments, **options):
-        started.append(Controller(cluster, *arguments, **options))
+        started.append(Controller(cluster, *arguments, **{"config": CLUSTER, **options}))
         return started[-1]
 
     yield start
