@@ -78,6 +78,12 @@ def start(folder, config, recipe, chain, teacher=None):
     )
 
 
+def steps_done(work):
+    """As the stage's own file says; the command itself takes longer than an epoch on a busy machine."""
+    progress = work / "progress.json"
+    return json.loads(progress.read_text())["steps_done"] if progress.exists() else 0
+
+
 def words(text):
     """Without the breaks of lines, which depend on the length of paths."""
     return " ".join(text.split())
@@ -101,11 +107,14 @@ def test_a_stage_that_runs_is_killed_and_finished(experiment):
     assert f"for {name}\n" in status(folder, config)  # its second stage
 
     running = start(folder, config, "pkd", chain, "swin")
-    said = wait_until(running, lambda: "epoch 2 of" in (text := status(folder, config)) and text)
+    work = folder / folders.work(LAYOUT.stage("student", "pkd", chain, 0))
+    wait_until(running, lambda: list(work.glob("*/iter_*.pth")) and steps_done(work) >= 3)
+    running.send_signal(signal.SIGSTOP)  # it still runs, but cannot end before it is looked at
+    said = status(folder, config)
     assert "tiny: 9 stages: 6 done, 2 waiting, 0 interrupted, 0 failed, 1 running\n" in said
     assert re.search(
         rf"running     {re.escape(name)}\n +process {running.pid} on {socket.gethostname()}, since \S+\n"
-        rf" +epoch 2 of {EPOCHS}, step [123] of 3(, AP [\d.]+ so far)?, \d+ s left\n"
+        rf" +epoch [2-8] of {EPOCHS}, step [123] of 3(, AP [\d.]+ so far)?, \d+ s left\n"
         r" +teacher: AP [\d.]+; inherited \d+%; losses [\d.]+ \+ [\d.]+, gradient [\d.]+\n",
         said,
     )
@@ -113,7 +122,6 @@ def test_a_stage_that_runs_is_killed_and_finished(experiment):
 
     running.send_signal(signal.SIGKILL)
     running.wait()
-    work = folder / folders.work(LAYOUT.stage("student", "pkd", chain, 0))
     assert (work / holders.FILE).exists()
     saved = max(int(path.stem[5:]) for path in work.glob("*/iter_*.pth"))
     epoch, step = divmod(saved, 3)

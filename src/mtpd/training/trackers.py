@@ -26,7 +26,7 @@ def visualizer(names: tuple[str, ...], folder: Path, project: str) -> dict:
     """
     run = "/".join(folder.parts[-5:-1])
     backends = [BACKENDS[name](folder, project, run) for name in names if is_main_process()]
-    return {"type": "Visualizer", "name": folder.name, "vis_backends": backends, "save_dir": str(folder)}
+    return {"type": "Visualizer", "name": str(folder), "vis_backends": backends, "save_dir": str(folder)}
 
 
 def settings(stage: Stage, folder: Path) -> Config:
