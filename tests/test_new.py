@@ -72,6 +72,11 @@ def test_splits_are_found_in_each_layout(layout, tmp_path):
         assert found[name].object_side == pytest.approx(200**0.5)
 
 
+def test_only_words_below_the_folder_tell_the_splits(tmp_path):
+    found = discover.splits(laid_out(tmp_path / "valerie's training", "annotations beside the splits"))
+    assert [found[name].images.name for name in ("train", "val")] == ["train", "val"]
+
+
 def test_names_with_folders_and_files_of_other_tasks(tmp_path):
     draw(tmp_path, "train.json", "images", [f"a/{i}.png" for i in range(3)])
     draw(tmp_path, "val.json", "images", [f"b/{i}.png" for i in range(3)])

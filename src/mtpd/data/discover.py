@@ -129,4 +129,5 @@ def _images_of(annotations: Path, split: str, folder: Path) -> Path:
     if not complete:
         raise NoDataset(f"{annotations}: no folder below {folder} has its images ({names[0]}, ...)")
     # Two splits may use the same names: their folders then tell them apart.
-    return next((root for root in complete if SPLITS[split].search(str(root).lower())), complete[0])
+    word = SPLITS[split]
+    return next((r for r in complete if word.search(str(r.relative_to(folder)).lower())), complete[0])
