@@ -80,6 +80,15 @@ def test_names_with_folders_and_files_of_other_tasks(tmp_path):
     assert discover.splits(tmp_path)["val"].images == tmp_path / "images"
 
 
+@pytest.mark.parametrize("begin", ["", "./", "{folder}/images/"], ids=["plain", "dot", "whole paths"])
+def test_unusual_names_of_images(begin, tmp_path):
+    begin = begin.format(folder=tmp_path)
+    draw(tmp_path, "train.json", "images", [f"{begin}cells [1] {i}.png" for i in range(3)])
+    draw(tmp_path, "val.json", "images", [f"{begin}cells [2] {i}.png" for i in range(3)])
+    found = discover.splits(tmp_path)
+    assert all(path.exists() for split in found.values() for path in split.files)
+
+
 def broken(folder, how):
     laid_out(folder, "annotations beside the splits")
     val = folder / "annotations/val.json"

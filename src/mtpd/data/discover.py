@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -118,13 +119,20 @@ def _what_is_there(folder: Path) -> str:
     return "found no COCO annotation file"
 
 
+def _roots(name: Path, folder: Path) -> list[Path]:
+    """The folders in which an image of this name is; any, if the name is a whole path."""
+    if name.is_absolute():
+        return [folder]
+    hits = sorted(folder.rglob(glob.escape(name.name)))
+    return [hit.parents[len(name.parts) - 1] for hit in hits if hit.parts[-len(name.parts) :] == name.parts]
+
+
 def _images_of(annotations: Path, split: str, folder: Path) -> Path:
     """The folder in which the first images of a split are."""
     names = [image["file_name"] for image in files.read_json(annotations)["images"][:LOOKED_AT]]
     if not names:
         raise NoDataset(f"{annotations}: lists no images")
-    hits = (hit for hit in sorted(folder.rglob(Path(names[0]).name)) if str(hit).endswith(names[0]))
-    roots = [hit.parents[len(Path(names[0]).parts) - 1] for hit in hits]
+    roots = _roots(Path(names[0]), folder)
     complete = [root for root in roots if all((root / name).exists() for name in names)]
     if not complete:
         raise NoDataset(f"{annotations}: no folder below {folder} has its images ({names[0]}, ...)")
