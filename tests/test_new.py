@@ -80,6 +80,15 @@ def test_names_with_folders_and_files_of_other_tasks(tmp_path):
     assert discover.splits(tmp_path)["val"].images == tmp_path / "images"
 
 
+@pytest.mark.parametrize("above", ["training/test", "valerie"])
+def test_names_above_the_folder_tell_no_split(above, tmp_path):
+    data = laid_out(tmp_path / above / "cells", "annotations beside the splits")
+    (data / "old").mkdir()
+    for name in ("0.png", "1.png", "2.png"):  # sorted before "train" and "val"
+        (data / "old" / name).write_bytes((data / "train" / name).read_bytes())
+    assert discover.splits(data)["val"].images == data / "val"
+
+
 @pytest.mark.parametrize("begin", ["", "./", "{folder}/images/"], ids=["plain", "dot", "whole paths"])
 def test_unusual_names_of_images(begin, tmp_path):
     begin = begin.format(folder=tmp_path)

@@ -83,7 +83,7 @@ def _by_split(folder: Path) -> dict[str, Path]:
     by_split: dict[str, list[Path]] = {}
     for path in _annotation_files(folder):
         for name, word in SPLITS.items():
-            if word.search(str(path.relative_to(folder)).lower()):
+            if word.search(_below(path, folder)):
                 by_split.setdefault(name, []).append(path)
                 break
     if "val" not in by_split and "test" in by_split:
@@ -137,4 +137,10 @@ def _images_of(annotations: Path, split: str, folder: Path) -> Path:
     if not complete:
         raise NoDataset(f"{annotations}: no folder below {folder} has its images ({names[0]}, ...)")
     # Two splits may use the same names: their folders then tell them apart.
-    return next((root for root in complete if SPLITS[split].search(str(root).lower())), complete[0])
+    telling = (root for root in complete if SPLITS[split].search(_below(root, folder)))
+    return next(telling, complete[0])
+
+
+def _below(path: Path, folder: Path) -> str:
+    """The part of a path that tells the split: names above the folder of the data set do not."""
+    return str(path.relative_to(folder)).lower()
