@@ -80,6 +80,14 @@ def test_names_with_folders_and_files_of_other_tasks(tmp_path):
     assert discover.splits(tmp_path)["val"].images == tmp_path / "images"
 
 
+def test_upright_images_do_not_change_the_size(tmp_path):
+    draw(tmp_path, "train.json", "train", ["0.png", "1.png"])
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["images"][0] |= {"width": 48, "height": 64}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    assert discover.Split(tmp_path / "train.json", tmp_path / "train").size == (64, 48)
+
+
 @pytest.mark.parametrize("above", ["training/test", "valerie"])
 def test_names_above_the_folder_tell_no_split(above, tmp_path):
     data = laid_out(tmp_path / above / "cells", "annotations beside the splits")

@@ -51,8 +51,9 @@ class Split:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Median width and height of the images, pixels."""
-        return tuple(median(image[side] for image in self._content["images"]) for side in ("width", "height"))
+        """Medians of the longer and of the shorter sides of the images, pixels."""
+        sides = [(image["width"], image["height"]) for image in self._content["images"]]
+        return median(map(max, sides)), median(map(min, sides))
 
     @property
     def object_side(self) -> float:
