@@ -180,6 +180,12 @@ def test_bad_boxes_are_left_out_and_said(tmp_path):
     assert yaml.safe_load((tmp_path / "cells.yaml").read_text())["dataset"]["skip_bad_boxes"] is True
 
 
+def test_a_name_may_look_like_a_number(tmp_path):
+    code, said = new(tmp_path, "2024", laid_out(tmp_path / "data", "COCO 2017"), "--gpus", 0)
+    assert code == 0, said
+    assert yaml.safe_load((tmp_path / "2024.yaml").read_text())["experiment"] == "2024"
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("a+b", "experiment: "), ("two words", "experiment: ")], ids=["plus", "space"]
 )
