@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from snakes import planned
 
-from mtpd.data import discover
+from mtpd import discover
 from mtpd.experiment import starter
 from mtpd.experiment.reading import load_with_files
 
