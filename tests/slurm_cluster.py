@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 from conftest import PROJECT
@@ -131,7 +132,8 @@ class Cluster:
         for process in psutil.process_iter(["environ"]):
             environment = process.info["environ"] or {}
             if environment.get(CLUSTER) == str(self.folder) and "SLURM_JOB_ID" in environment:
-                process.kill()
+                with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                    process.kill()
 
     def run(self, *command):
         """What a command of Slurm says; it must succeed."""

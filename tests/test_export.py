@@ -147,6 +147,14 @@ def test_predict_says_that_there_is_no_picture(exported):
     assert done.stderr.endswith("missing.png: no picture that OpenCV can read\n")
 
 
+def test_predict_says_that_it_cannot_write(exported, tmp_path):
+    cv2.imwrite(str(tmp_path / "picture.png"), next(pictures()))
+    target = tmp_path / "missing/drawn.png"
+    done = without_torch(exported / "export", tmp_path / "picture.png", "--draw", target)
+    assert done.returncode == 1
+    assert f"{target}: cannot be written" in done.stderr
+
+
 def test_other_annotations_are_refused(exported, dataset):
     metrics = files.read_json(exported / "metrics.json") | {"annotations_sha256": "0" * 64}
     with pytest.raises(ExportError, match=r"val\.json: found SHA-256 .* expected 0000000000000000\.\.\."):

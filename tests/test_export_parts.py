@@ -62,6 +62,10 @@ def other_score(found):
     found["scores"][3] += 2 * agreement.SCORE
 
 
+def no_score(found):
+    found["scores"][3] = np.nan
+
+
 def other_class(found):
     found["labels"][3] += 1
 
@@ -80,6 +84,7 @@ def other_mask(found):
     [
         (moved, "largest distance of boxes, of the longer side: found 0.0002, expected at most 0.0001"),
         (other_score, "largest difference of scores: found 0.002, expected at most 0.001"),
+        (no_score, "largest difference of scores: found nan, expected at most 0.001"),
         (other_class, "detections without a partner: found 2, expected at most 1"),
         (less, "detections without a partner: found 2, expected at most 1"),
         (other_mask, "pixels that only one mask has: found 2e+04, expected at most "),

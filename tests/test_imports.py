@@ -17,6 +17,7 @@ ALLOWED = {
     "files": set(),
     "fetch": {"files"},
     "gpus": set(),
+    "discover": {"files"},
     "experiment": set(),
     "data": {"files", "fetch"},
     "detectors": {"", "fetch", "data", "experiment"},

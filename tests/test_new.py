@@ -1,6 +1,7 @@
 """``make new``: an experiment file for a data set, whatever the layout of its folder."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from snakes import planned
 
-from mtpd.data import discover
+from mtpd import discover
 from mtpd.experiment import starter
 from mtpd.experiment.reading import load_with_files
 
@@ -72,17 +73,40 @@ def test_splits_are_found_in_each_layout(layout, tmp_path):
         assert found[name].object_side == pytest.approx(200**0.5)
 
 
-def test_only_words_below_the_folder_tell_the_splits(tmp_path):
-    found = discover.splits(laid_out(tmp_path / "valerie's training", "annotations beside the splits"))
-    assert [found[name].images.name for name in ("train", "val")] == ["train", "val"]
-
-
 def test_names_with_folders_and_files_of_other_tasks(tmp_path):
     draw(tmp_path, "train.json", "images", [f"a/{i}.png" for i in range(3)])
     draw(tmp_path, "val.json", "images", [f"b/{i}.png" for i in range(3)])
     (tmp_path / "captions_train.json").write_text((tmp_path / "train.json").read_text())
     (tmp_path / "train_settings.json").write_text("[1, 2]")
     assert discover.splits(tmp_path)["val"].images == tmp_path / "images"
+
+
+def test_upright_images_do_not_change_the_size(tmp_path):
+    draw(tmp_path, "train.json", "train", ["0.png", "1.png"])
+    content = json.loads((tmp_path / "train.json").read_text())
+    content["images"][0] |= {"width": 48, "height": 64}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    assert discover.Split(tmp_path / "train.json", tmp_path / "train").size == (64, 48)
+
+
+@pytest.mark.parametrize("above", ["training", "valerie"])
+def test_names_above_the_folder_tell_no_split(above, tmp_path):
+    data = laid_out(tmp_path / above / "cells", "annotations beside the splits")
+    shutil.copytree(data / "train", data / "old")  # sorted before "train" and "val"
+    found = discover.splits(data)
+    assert {name: split.images for name, split in found.items()} == {
+        "train": data / "train",
+        "val": data / "val",
+    }
+
+
+@pytest.mark.parametrize("begin", ["", "./", "{folder}/images/"], ids=["plain", "dot", "whole paths"])
+def test_unusual_names_of_images(begin, tmp_path):
+    begin = begin.format(folder=tmp_path)
+    draw(tmp_path, "train.json", "images", [f"{begin}cells [1] {i}.png" for i in range(3)])
+    draw(tmp_path, "val.json", "images", [f"{begin}cells [2] {i}.png" for i in range(3)])
+    found = discover.splits(tmp_path)
+    assert all(path.exists() for split in found.values() for path in split.files)
 
 
 def broken(folder, how):
@@ -154,6 +178,12 @@ def test_bad_boxes_are_left_out_and_said(tmp_path):
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
     assert code == 0 and "1 boxes that are empty or outside their image" in said
     assert yaml.safe_load((tmp_path / "cells.yaml").read_text())["dataset"]["skip_bad_boxes"] is True
+
+
+def test_a_name_may_look_like_a_number(tmp_path):
+    code, said = new(tmp_path, "2024", laid_out(tmp_path / "data", "COCO 2017"), "--gpus", 0)
+    assert code == 0, said
+    assert yaml.safe_load((tmp_path / "2024.yaml").read_text())["experiment"] == "2024"
 
 
 @pytest.mark.parametrize(

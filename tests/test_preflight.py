@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 
 from mtpd.detectors import checkpoints
 from mtpd.distill.distiller import Distiller
-from mtpd.training import failures, preflight_text
+from mtpd.training import failures, preflight, preflight_text
 from mtpd.training import stage as stages
 from mtpd.training.errors import NoDistillationError, StoppedEarly
 from mtpd.training.stage import train
@@ -104,6 +104,13 @@ def test_a_stage_without_a_teacher_says_so(dataset, tmp_path):
     run(progressive_stage(dataset, None, teachers=(), teacher_weights=(), epochs=1), tmp_path)
     assert "preflight: no teacher\n" in log(tmp_path)
     assert preflight_text.in_short(found(tmp_path)) == "no teacher"
+
+
+@pytest.mark.parametrize("slope", [1e-7, 0.5, 3.0, 3000.0])
+def test_gradients_in_half_precision_are_neither_zero_nor_infinite(slope):
+    feature = torch.ones(4, dtype=torch.float16, requires_grad=True)
+    norm = preflight.gradient_norm((feature.float() * slope).sum(), [feature])
+    assert norm == pytest.approx(2 * slope, rel=1e-3)
 
 
 class Nothing(Hook):

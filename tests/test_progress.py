@@ -37,6 +37,17 @@ def test_lines_in_a_file_are_neither_lost_nor_overwritten(processes, tmp_path):
     assert sorted(lines[1:-1]) == ["a stage: epoch 1/2"] * times + ["a stage: epoch 2/2"] * times
 
 
+def test_processes_go_on_when_the_terminal_is_gone(tmp_path):
+    """With more lines than a pipe holds."""
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nopen(sys.argv[-1], 'a').write('line\\n' * 10**5)\n")
+    source, sink = os.pipe()
+    os.close(source)
+    launcher = f"{sys.executable} {PROJECT}/workflow/scripts/processes.py 1 {script}"
+    rule = f"exec 3>&{sink}; exec {launcher} --progress /proc/$$/fd/3 > {tmp_path}/log 2>&1"
+    subprocess.run(["bash", "-c", rule], pass_fds=[sink], check=True, timeout=60)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

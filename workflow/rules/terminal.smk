@@ -57,7 +57,7 @@ class OneLine(logging.Formatter):
 
     def start(self, numbers):
         names = dict.fromkeys(numbers, "jobs of a group")
-        names |= {job.jobid: in_words(job) for job in workflow.dag.needrun_jobs()}
+        names |= {job.jobid: in_words(job) for job in workflow.dag.needrun_jobs() if job.jobid in names}
         self.jobs |= {number: (names[number], time.monotonic()) for number in numbers}
         return "\n".join(f"{time.strftime('%H:%M:%S')} start: {names[number]}" for number in numbers)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from mtpd import files, gpus
-from mtpd.data import coco, discover
+from mtpd import discover, files, gpus
+from mtpd.data import coco
 from mtpd.experiment import starter
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files

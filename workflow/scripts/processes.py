@@ -43,7 +43,8 @@ def lines_passed_on(path):
 
 def copy(source, target):
     while line := os.read(source, 65536):
-        os.write(target, line)
+        with suppress(OSError):  # the terminal is gone; a full pipe would stop the processes
+            os.write(target, line)
 
 
 count, *script = sys.argv[1:]

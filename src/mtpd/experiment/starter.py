@@ -43,8 +43,8 @@ def write(
 
     Args:
         name: of the experiment and its data set.
-        train, val: ``annotations``, ``images`` (paths), ``count`` (images), ``size`` (median width and
-            height, pixels), ``object_side`` (median, pixels).
+        train, val: ``annotations``, ``images`` (paths), ``count`` (images), ``size`` (medians of the
+            longer and the shorter sides, pixels), ``object_side`` (median, pixels).
         classes: how many.
         bad_boxes: whether some boxes are empty or outside their image.
         gpus: of this machine; without any, the detectors are small and the images too.
@@ -79,7 +79,7 @@ def _epochs(images: int, sizes: Sizes) -> int:
 
 
 def _scale(size: tuple[float, float], object_side: float, sizes: Sizes) -> list[int]:
-    """Width and height in which images of this size are resized, with their aspect ratio; never enlarged."""
+    """Longer and shorter side into which images of this size are resized, ratio kept; never enlarged."""
     longest = max(size)
     enough = (side for side in sizes.longest if object_side * side / longest >= sizes.object_side)
     factor = min(1, next(enough, sizes.longest[-1]) / longest, sizes.shortest / min(size))

@@ -53,7 +53,7 @@ class Agreement:
         self.unpaired += len(expected["scores"]) + len(found["scores"]) - 2 * len(first)
         self.pixels = max(self.pixels, distance.max(initial=0))
         self.side = max(self.side, distance.max(initial=0) / max(size))
-        self.score = max(self.score, score.max(initial=0))
+        self.score = float(np.maximum(self.score, score.max(initial=0)))  # keeps NaN, unlike max
         self._give_examples(name, expected, first, distance > SIDE * max(size), score > SCORE)
         if "masks" in expected:
             masks = expected["masks"][first], found["masks"][second]
@@ -79,7 +79,7 @@ class Agreement:
         wrong = [
             f"{what}: found {found:.3g}, expected at most {most:.3g}"
             for what, (found, most) in limits.items()
-            if found > most
+            if not found <= most  # also NaN
         ]
         return wrong + self.examples if wrong else []
 

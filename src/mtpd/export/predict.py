@@ -74,7 +74,8 @@ def main() -> None:
         print(f"nothing found with a score of {args.score} or more (--score)", file=sys.stderr)
     if args.draw:
         draw(picture, found, settings["classes"])
-        cv2.imwrite(args.draw, picture)
+        if not cv2.imwrite(args.draw, picture):
+            raise SystemExit(f"{args.draw}: cannot be written; is there such a folder?")
 
 
 if __name__ == "__main__":

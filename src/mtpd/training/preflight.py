@@ -22,8 +22,9 @@ from mtpd.training.history import imbalance
 if TYPE_CHECKING:
     from mtpd.training.stage import Stage
 
-# Gradients in half precision below 6e-8 are rounded to zero, so the loss is scaled, as in training.
-HALF_PRECISION_SCALE = 2.0**16
+# Gradients in half precision below 6e-8 are rounded to zero, so the loss is scaled. Those above 65504 become
+# infinite, then the scale is lowered. Both are as in training.
+HALF_PRECISION_SCALES = (2.0**16, 2.0**8, 1.0)
 
 
 def facts(stage: Stage, model: BaseModel, inherited: dict) -> dict:
@@ -128,10 +129,14 @@ class Preflight(Hook):
 def gradient_norm(loss: Tensor, features: list[Tensor]) -> float:
     """The norm of the gradient of ``loss`` with respect to all of ``features``; the graph is kept."""
     half = any(level.dtype == torch.float16 for level in features)
-    scale = HALF_PRECISION_SCALE if half else 1.0
-    found = torch.autograd.grad(loss * scale, features, retain_graph=True, allow_unused=True)
-    norms = [level.double().norm() for level in found if level is not None]
-    return float(torch.stack(norms).norm()) / scale if norms else 0.0
+    norm = math.nan
+    for scale in HALF_PRECISION_SCALES if half else (1.0,):
+        found = torch.autograd.grad(loss * scale, features, retain_graph=True, allow_unused=True)
+        norms = [level.double().norm() for level in found if level is not None]
+        norm = float(torch.stack(norms).norm()) / scale if norms else 0.0
+        if math.isfinite(norm):
+            break
+    return norm
 
 
 def _require_distillation(found: dict) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -50,8 +51,9 @@ class Split:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Median width and height of the images, pixels."""
-        return tuple(median(image[side] for image in self._content["images"]) for side in ("width", "height"))
+        """Medians of the longer and of the shorter sides of the images, pixels."""
+        sides = [(image["width"], image["height"]) for image in self._content["images"]]
+        return median(map(max, sides)), median(map(min, sides))
 
     @property
     def object_side(self) -> float:
@@ -82,7 +84,7 @@ def _by_split(folder: Path) -> dict[str, Path]:
     by_split: dict[str, list[Path]] = {}
     for path in _annotation_files(folder):
         for name, word in SPLITS.items():
-            if word.search(str(path.relative_to(folder)).lower()):
+            if word.search(_below(path, folder)):
                 by_split.setdefault(name, []).append(path)
                 break
     if "val" not in by_split and "test" in by_split:
@@ -118,16 +120,28 @@ def _what_is_there(folder: Path) -> str:
     return "found no COCO annotation file"
 
 
+def _roots(name: Path, folder: Path) -> list[Path]:
+    """The folders in which an image of this name is; any, if the name is a whole path."""
+    if name.is_absolute():
+        return [folder]
+    hits = sorted(folder.rglob(glob.escape(name.name)))
+    return [hit.parents[len(name.parts) - 1] for hit in hits if hit.parts[-len(name.parts) :] == name.parts]
+
+
 def _images_of(annotations: Path, split: str, folder: Path) -> Path:
     """The folder in which the first images of a split are."""
     names = [image["file_name"] for image in files.read_json(annotations)["images"][:LOOKED_AT]]
     if not names:
         raise NoDataset(f"{annotations}: lists no images")
-    hits = (hit for hit in sorted(folder.rglob(Path(names[0]).name)) if str(hit).endswith(names[0]))
-    roots = [hit.parents[len(Path(names[0]).parts) - 1] for hit in hits]
+    roots = _roots(Path(names[0]), folder)
     complete = [root for root in roots if all((root / name).exists() for name in names)]
     if not complete:
         raise NoDataset(f"{annotations}: no folder below {folder} has its images ({names[0]}, ...)")
     # Two splits may use the same names: their folders then tell them apart.
-    word = SPLITS[split]
-    return next((r for r in complete if word.search(str(r.relative_to(folder)).lower())), complete[0])
+    telling = (root for root in complete if SPLITS[split].search(_below(root, folder)))
+    return next(telling, complete[0])
+
+
+def _below(path: Path, folder: Path) -> str:
+    """The part of a path that tells the split: names above the folder of the data set do not."""
+    return str(path.relative_to(folder)).lower()
