@@ -48,6 +48,7 @@ def test_another_learning_rate_is_another_stage(dataset, teacher, tmp_path):
         (RuntimeError("CUDA error"), False),
         (MemoryError(), False),
         (KeyboardInterrupt(), False),
+        (type("MlflowException", (Exception,), {"__module__": "mlflow.exceptions"})(), False),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -16,6 +16,7 @@ FINAL = "failure.txt"
 DIVERGED = "diverged.txt"
 # Of the machine: full disks, lost files, memory, GPUs, killed processes. torch's errors are RuntimeErrors.
 PASSING = (OSError, MemoryError, RuntimeError, StoppedEarly)
+TRACKERS = ("wandb", "mlflow", "sqlalchemy")  # packages whose errors say that a server is away
 
 
 @contextmanager
@@ -24,7 +25,8 @@ def final_written(work: Path):
     try:
         yield
     except Exception as error:
-        if isinstance(error, DivergedError) or not isinstance(error, PASSING):
+        passing = isinstance(error, PASSING) or type(error).__module__.partition(".")[0] in TRACKERS
+        if isinstance(error, DivergedError) or not passing:
             files.write_text(work / FINAL, f"{type(error).__name__}: {error}\n")
         raise
 
