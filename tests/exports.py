@@ -41,11 +41,16 @@ def student(folder, name, dataset):
     return path
 
 
+def source(sha256, license):
+    return {"sha256": sha256, "license": license}
+
+
 def export_spec(dataset, name):
     """What the script gets, as ``mtpd.experiment.cards.export`` makes it."""
     return {
         "dataset": dataset,
         "data": "drawn by the workflow",
+        "license": None,
         "detector": spec(name),
         "student": name,
         "recipe": "pkd",
@@ -53,8 +58,8 @@ def export_spec(dataset, name):
         "chain": "swin@1+wide@2",
         "seed": 0,
         "teachers": {
-            "swin": {**spec("swin_w32"), "training": "trained for 3 epochs", "sha256": None},
-            "wide": {**spec("r18_w32"), "training": "taken from wide.pth", "sha256": "0123"},
+            "swin": {**spec("swin_w32"), "training": "trained for 3 epochs", **source(None, None)},
+            "wide": {**spec("r18_w32"), "training": "taken from wide.pth", **source("0123", "CC BY 4.0")},
         },
     }
 

@@ -198,10 +198,20 @@ class Controller:
         return job
 
     def finish(self):
-        assert self.process.wait(timeout=LONGEST) == 0, self.text()
+        try:
+            assert self.process.wait(timeout=LONGEST) == 0, self.text()
+        except psutil.TimeoutExpired:
+            raise AssertionError(f"not within {LONGEST} seconds\n{self._everything()}") from None
 
     def text(self):
         return self.said.read_text()
+
+    def _everything(self):
+        """What Snakemake, Slurm and the jobs have said, newest last, for a person who looks for a fault."""
+        logs = sorted(self.folder.glob(".snakemake/slurm_logs/**/*.log"), key=os.path.getmtime)
+        logs += [self.cluster.folder / "slurmd.log", self.cluster.folder / "slurmctld.log"]
+        parts = [self.text(), self.cluster.run("scontrol", "show", "job"), self.cluster.run("sinfo", "-R")]
+        return "\n\n".join(parts + [f"{log}:\n{log.read_text()[-4000:]}" for log in logs])
 
     def kill(self):
         if self.process.is_running():

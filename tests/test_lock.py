@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from mtpd.training import holder as holders
+from mtpd.monitoring import holder as holders
 from mtpd.training import lock
 from mtpd.training.stopping import Stop
 

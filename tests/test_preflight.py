@@ -11,7 +11,8 @@ from mmengine.hooks import Hook
 
 from mtpd.detectors import checkpoints
 from mtpd.distill.distiller import Distiller
-from mtpd.training import failures, preflight, preflight_text
+from mtpd.monitoring import preflight_text
+from mtpd.training import failures, preflight
 from mtpd.training import stage as stages
 from mtpd.training.errors import NoDistillationError, StoppedEarly
 from mtpd.training.stage import train

@@ -7,11 +7,13 @@ import sys
 import pytest
 from conftest import PROJECT
 
-from mtpd.training.progress import duration
+from mtpd import files
+from mtpd.monitoring import progress
+from mtpd.monitoring.progress import FILE, ProgressFile, duration
 
 SCRIPT = """
 import sys
-from mtpd.training.progress import teller
+from mtpd.monitoring.progress import teller
 say = teller("a stage", sys.argv[sys.argv.index("--progress") + 1])
 say("epoch 1/2")
 say("epoch 2/2")
@@ -61,3 +63,27 @@ def test_processes_go_on_when_the_terminal_is_gone(tmp_path):
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+class Clock:
+    """In place of the module ``time``: a job lasts as long as the test says."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_seconds_of_interrupted_jobs_add_up(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    for seconds in (100, 40):
+        job = ProgressFile(tmp_path / "abc", writes=True)
+        clock.now += seconds
+        job.write(AP=None)
+    written = files.read_json(tmp_path / FILE)
+    assert (written["jobs"], written["seconds"]) == (2, 140)
+    third = ProgressFile(tmp_path / "abc", writes=True)
+    assert third.jobs() == {"earlier_jobs": 2, "seconds_of_earlier_jobs": 140}
+    with_other_settings = ProgressFile(tmp_path / "def", writes=True)
+    assert with_other_settings.jobs() == {"earlier_jobs": 0, "seconds_of_earlier_jobs": 0}

@@ -87,6 +87,7 @@ def test_a_killed_stage_resumes_and_gives_identical_results(
     run(stage, tmp_path)
     assert "resuming after epoch" in said(tmp_path)
     assert_same_results(tmp_path, uninterrupted)
+    assert '"earlier_jobs": 1' in (tmp_path / "out/jobs.json").read_text()
 
 
 @pytest.mark.parametrize("loss", [name for name in LOSSES if name != "pkd"])
@@ -227,9 +228,7 @@ def test_weights_that_are_not_finite_are_never_saved(dataset, teacher, tmp_path)
     assert not list((tmp_path / "work").glob("*/iter_*.pth"))
 
 
-def test_a_full_disk_is_reported_and_saved_checkpoints_stay(
-    dataset, teacher, uninterrupted, tmp_path, monkeypatch
-):
+def test_a_full_disk_costs_no_saved_checkpoint(dataset, teacher, uninterrupted, tmp_path, monkeypatch):
     stage = progressive_stage(dataset, teacher)
     save = torch.save
     calls = []

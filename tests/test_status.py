@@ -20,8 +20,8 @@ from mtpd.experiment import layout as folders
 from mtpd.experiment import specs
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import read_file
+from mtpd.monitoring import holder as holders
 from mtpd.status import stages
-from mtpd.training import holder as holders
 
 SCRIPTS = PROJECT / "workflow/scripts"
 EPOCHS = 8
@@ -200,7 +200,7 @@ def test_who_is_alive(change, alive, tmp_path):
 def test_a_process_that_has_ended_is_not_alive(tmp_path):
     """Neither before nor after its parent has asked for its status."""
     path = tmp_path / holders.FILE
-    code = f"from pathlib import Path; from mtpd.training import holder; holder.write(Path({str(path)!r}))"
+    code = f"from pathlib import Path; from mtpd.monitoring import holder; holder.write(Path({str(path)!r}))"
     ended = subprocess.Popen([sys.executable, "-c", code])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert not holders.is_alive(holders.read(path))

@@ -34,6 +34,8 @@ def test_a_stage_writes_the_student_alone(uninterrupted):
         "predictions.json",
         "inherited.json",
         "history.csv",
+        "val_samples.jpg",
+        "jobs.json",
     }
     meta = checkpoints.read_checkpoint(uninterrupted / "out/student.pth")["meta"]
     assert meta["dataset_meta"]["classes"] == shapes.CLASSES

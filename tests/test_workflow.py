@@ -89,6 +89,7 @@ def test_the_terminal_has_a_line_when_a_job_starts_and_one_when_it_ends(finished
     assert re.search("^" + r"\n(.*\n)*".join(lines) + "$", said, re.MULTILINE)
     for line in (" start: stage ", " done:  stage ", "seed0: epoch 1/"):
         assert said.count(line) == 6, line
+    assert re.search(rf"^{now} time left: .*; only stages are counted$", said, re.MULTILINE)
     assert "wildcards" not in said and "Select jobs" not in said
     log = re.search(r"^Complete log\(s\): (.*)$", said, re.MULTILINE)[1]
     assert "wildcards: dataset=few-shapes, student=student, recipe=pkd" in Path(log).read_text()

@@ -9,8 +9,11 @@ import time
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from mtpd.training.progress import duration
+from mtpd.monitoring.progress import duration
+from mtpd.status import page as status_page
+from mtpd.status import stages as status_stages
 
+TIME_LEFT_SECONDS = 60  # between two lines with the time left of all stages
 NOT_SHOWN = {LogEvent.WORKFLOW_STARTED, LogEvent.JOB_INFO, LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO}
 ALSO_NOT_SHOWN = {
     "Select jobs to execute...",
@@ -35,6 +38,7 @@ class OneLine(logging.Formatter):
     def __init__(self, usual):
         super().__init__()
         self.usual, self.jobs, self.ended = usual, {}, None
+        self.training, self.told = set(), -TIME_LEFT_SECONDS  # jobs that train; when the time left was told
 
     def keep(self, record):
         """Whether to show a record; called for each one before ``format``."""
@@ -50,16 +54,32 @@ class OneLine(logging.Formatter):
         if event == LogEvent.PROGRESS and self.ended in self.jobs:
             job, started = self.jobs[self.ended]
             took = duration(time.monotonic() - started)
-            return (
-                f"{time.strftime('%H:%M:%S')} done:  {job}, in {took} ({record.done} of {record.total} jobs)"
-            )
+            now = time.strftime("%H:%M:%S")
+            return f"{now} done:  {job}, in {took} ({record.done} of {record.total} jobs){self.time_left()}"
         return self.usual.format(record)
 
     def start(self, numbers):
         names = dict.fromkeys(numbers, "jobs of a group")
-        names |= {job.jobid: in_words(job) for job in workflow.dag.needrun_jobs() if job.jobid in names}
+        started = [job for job in workflow.dag.needrun_jobs() if job.jobid in names]
+        names |= {job.jobid: in_words(job) for job in started}
+        self.training |= {job.jobid for job in started if job.rule.name == "train_stage"}
         self.jobs |= {number: (names[number], time.monotonic()) for number in numbers}
         return "\n".join(f"{time.strftime('%H:%M:%S')} start: {names[number]}" for number in numbers)
+
+
+    def time_left(self):
+        """A line when a stage has ended, but not twice within a minute: every stage's files are looked at."""
+        places = len(self.training)
+        if self.ended not in self.training:
+            return ""
+        self.training.discard(self.ended)
+        if time.monotonic() - self.told < TIME_LEFT_SECONDS:
+            return ""
+        left = status_page.time_left(*status_stages.now(experiment, layout), places)
+        if not left:
+            return ""
+        self.told = time.monotonic()
+        return f"\n{time.strftime('%H:%M:%S')} {left}"
 
 
 def quieten_terminal():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import yaml
 
-from mtpd.experiment import plan
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import read_file
@@ -21,8 +20,4 @@ try:
     experiment = read_file(args.config, PROJECT)
 except (ConfigError, OSError, yaml.YAMLError) as error:
     sys.exit(str(error))
-layout = Layout(experiment.experiment, experiment.dataset.name)
-found = plan.plan(experiment, layout, layout.known_orders, images=1, measured={}, bytes_of_stage={})
-statuses = stages.read(found, layout)
-found.speeds = stages.speeds_seen(layout.dataset, statuses)
-print(page.page(found, statuses), end="")
+print(page.page(*stages.now(experiment, Layout(experiment.experiment, experiment.dataset.name))), end="")

@@ -110,7 +110,7 @@ def summary(
         "dataset": dataset,
         "annotations": truth.path,
         "annotations_sha256": truth.sha256,
-        "images": truth.images,
+        "images": len(truth.images),
         "evaluator": truth.evaluator,
         "versions": {name: version(name) for name in ("mtpd", "torch", "onedl-mmdetection")},
     }

@@ -9,6 +9,7 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -37,8 +38,8 @@ class Truth:
         return annotations if isinstance(annotations, Truth) else cls(annotations)
 
     @property
-    def images(self) -> int:
-        return len(self._coco.dataset["images"])
+    def images(self) -> list[dict]:
+        return self._coco.dataset["images"]
 
     @property
     def category_ids(self) -> dict[str, int]:
@@ -49,6 +50,10 @@ class Truth:
     def annotations(self) -> list[dict]:
         """Every annotated object, crowds too."""
         return self._coco.dataset["annotations"]
+
+    def mask(self, row: dict) -> np.ndarray:
+        """The mask of an annotation or prediction, 0 or 1, in the size of its image."""
+        return self._coco.annToMask(row)
 
     def stats(self, predictions: list[dict], kind: str) -> list[float]:
         """The twelve COCO numbers (0 to 1, or -1) of COCO results, which stay as they are."""

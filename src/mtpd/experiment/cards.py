@@ -13,6 +13,7 @@ def export(experiment: Experiment, layout: Layout, student: str, recipe: str, ch
     return {
         "dataset": specs.scored_dataset(experiment, layout),
         "data": _data(experiment),
+        "license": experiment.dataset.license,
         "detector": specs.detector(experiment, student),
         "student": student,
         "recipe": recipe,
@@ -24,6 +25,7 @@ def export(experiment: Experiment, layout: Layout, student: str, recipe: str, ch
                 **specs.detector(experiment, name),
                 "training": _training(experiment, name),
                 "sha256": experiment.detectors[name].sha256,
+                "license": experiment.detectors[name].license,
             }
             for name in sorted(names)
         },

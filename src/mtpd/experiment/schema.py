@@ -68,6 +68,7 @@ class Dataset(Model):
     )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip in training")
     evaluator: Literal["pycocotools", "faster-coco-eval"] = "pycocotools"  # equal within 1e-12
+    license: str | None = Field(None, description="licence of the data, for the cards of exported students")
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
@@ -107,6 +108,9 @@ class Detector(Model):
         None,
         pattern="^[0-9a-f]{8,64}$",
         description="hash of the file or download, or the first digits of it",
+    )
+    license: str | None = Field(
+        None, description="licence of the weights, for the cards of exported students"
     )
 
     @model_validator(mode="after")

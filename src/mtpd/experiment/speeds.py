@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,31 @@ def read(path: str | Path) -> Speeds:
     return found
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a finished stage took, in all its jobs."""
+
+    seconds: float
+    peak_mb: float | None  # of the last job
+
+
+def cost(folder: Path) -> Cost | None:
+    """Of the stage whose results are in ``folder``; None if it left no benchmark.
+
+    The benchmark is that of the last job; ``jobs.json`` has the seconds of those that were interrupted.
+    """
+    benchmark, jobs = folder / "benchmark.tsv", folder / "jobs.json"
+    if not benchmark.exists():
+        return None
+    with open(benchmark, newline="") as file:
+        last = next(csv.DictReader(file, delimiter="\t"))
+    earlier = json.loads(jobs.read_text())["seconds_of_earlier_jobs"] if jobs.exists() else 0.0
+    peak = None if last["max_rss"] in ("-", "NA") else float(last["max_rss"])
+    return Cost(float(last["s"]) + earlier, peak)
+
+
 def of_finished_stages(dataset: str, images: int) -> Speeds:
-    """Medians over the finished stages on this data set: what their benchmarks say.
+    """Medians over the finished stages on this data set: what their jobs took.
 
     Snakemake measures the memory of the process on the host, not that of a GPU.
     """
@@ -65,12 +89,11 @@ def of_finished_stages(dataset: str, images: int) -> Speeds:
             continue
         student, _, chain, _ = path.parent.parts[-4:]
         last = chains.parse(chain).last
-        with open(path, newline="") as file:
-            measured = next(csv.DictReader(file, delimiter="\t"))
+        measured = cost(path.parent)
         which = key(student, last.teachers)
-        seconds.setdefault(which, []).append(float(measured["s"]) / (images * last.epochs))
-        if measured["max_rss"] not in ("-", "NA"):
-            peaks.setdefault(which, []).append(float(measured["max_rss"]))
+        seconds.setdefault(which, []).append(measured.seconds / (images * last.epochs))
+        if measured.peak_mb is not None:
+            peaks.setdefault(which, []).append(measured.peak_mb)
     return {
         which: Speed(statistics.median(found), max(peaks.get(which, []), default=None))
         for which, found in seconds.items()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from mtpd import files
+from mtpd.experiment import speeds
 from mtpd.report.page_plots import SIZES
 
 
@@ -94,13 +96,12 @@ class Findings:
         return counts
 
     def stage_costs(self) -> pd.DataFrame:
-        """Seconds and memory of each stage of the shown rows, where the job left a record."""
+        """Seconds and memory of each stage of the shown rows, where its jobs left a record."""
         lines = []
         for row in self.settings["shown"]:
             for stage in row["stages"]:
-                path = Path(stage["folder"], "benchmark.tsv")
-                record = pd.read_csv(path, sep="\t").iloc[0] if path.exists() else {}
-                costs = {"seconds": record.get("s"), "memory (MB)": record.get("max_rss")}
+                took = speeds.cost(Path(stage["folder"])) or speeds.Cost(math.nan, None)
+                costs = {"seconds": took.seconds, "memory (MB)": took.peak_mb}
                 lines.append({"arm": row["arm"], "stage": stage["chain"], "seed": row["seed"], **costs})
         return pd.DataFrame(lines)
 

@@ -41,6 +41,7 @@ def card(spec: dict, export: dict, metrics: dict, student: Path) -> str:
         results=_results(export["metrics"]),
         seeds=_seeds(student, metrics),
         stages=chains.parse(spec["chain"]).stages,
+        unnamed="not named in the experiment file",
         recipe=yaml.safe_dump(spec["settings"], sort_keys=False).strip(),
         config=cards.config,
         versions=cards.versions,

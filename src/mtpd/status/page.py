@@ -6,9 +6,9 @@ import textwrap
 
 from mtpd.experiment import schedule
 from mtpd.experiment.plan import Plan
+from mtpd.monitoring.progress import duration
 from mtpd.status import stages
 from mtpd.status.stages import Status
-from mtpd.training.progress import duration
 
 COLUMNS = 80
 
@@ -17,11 +17,12 @@ def page(plan: Plan, statuses: list[Status]) -> str:
     """Counts and the time left, then the stages by their state.
 
     Args:
-        plan: with the speeds of ``stages.speeds_seen``, for one image.
-        statuses: of ``stages.read``.
+        plan, statuses: of ``stages.now``.
     """
     ordered = sorted(statuses, key=lambda status: stages.STATES.index(status.state))
-    parts = [_counts(plan, statuses), _time_left(plan, statuses), *_open_orders(plan)]
+    places = sum(status.state == stages.RUNNING for status in statuses)
+    left = time_left(plan, statuses, places) or "time left: unknown, no stage has shown its speed yet"
+    parts = [_counts(plan, statuses), left, *_open_orders(plan)]
     lines = [line for part in parts for line in _wrapped(part)]
     return "\n".join([*lines, *(line for status in ordered for line in _stage(status))]) + "\n"
 
@@ -32,15 +33,16 @@ def _counts(plan: Plan, statuses: list[Status]) -> str:
     return f"{plan.experiment.experiment}: {len(statuses)} stages: {by_state}"
 
 
-def _time_left(plan: Plan, statuses: list[Status]) -> str:
+def time_left(plan: Plan, statuses: list[Status], places: int) -> str | None:
+    """In words; None if no speed is known. Args: as for ``page``; how many stages run at a time."""
     to_do = [status for status in statuses if status.state != stages.DONE]
     seconds = {status.node.key: _seconds_left(plan, status) for status in to_do}
     if not to_do:
         return "time left: none"
     unknown = [key for key, value in seconds.items() if value is None]
     if len(unknown) == len(seconds):
-        return "time left: unknown, no stage has shown its speed yet"
-    places = max(1, sum(status.state == stages.RUNNING for status in to_do))
+        return None
+    places = max(1, places)
     known = {key: value or 0.0 for key, value in seconds.items()}
     total = duration(schedule.makespan(known, plan.waits_for(), places))
     least = f"at least {total}, and {len(unknown)} stages of unknown speed" if unknown else f"about {total}"

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.experiment import layout, speeds
+from mtpd.experiment import plan as plans
 from mtpd.experiment.plan import Plan
+from mtpd.experiment.schema import Experiment
 from mtpd.experiment.speeds import Speed, Speeds
 from mtpd.experiment.stage_graph import Node
-from mtpd.training import failures, holder, preflight_text, progress
-from mtpd.training.progress import duration
+from mtpd.monitoring import holder, preflight_text, progress
+from mtpd.monitoring.progress import duration
+from mtpd.training import failures
 
 RUNNING, FAILED, INTERRUPTED, WAITING, DONE = "running", "failed", "interrupted", "waiting", "done"
 STATES = (RUNNING, FAILED, INTERRUPTED, WAITING, DONE)  # in the order of the page
@@ -51,12 +54,15 @@ def name(node: Node) -> str:
     )
 
 
-def read(found: Plan, paths: layout.Layout) -> list[Status]:
-    """Every stage of a plan. Args: ``paths``, of its experiment."""
-    return [_status(node, found, paths) for node in found.nodes.values()]
+def now(experiment: Experiment, paths: layout.Layout) -> tuple[Plan, list[Status]]:
+    """The plan, with the speeds that were seen, and every stage of it. Args: ``paths``, of the experiment."""
+    found = plans.plan(experiment, paths, paths.known_orders, images=1, measured={}, bytes_of_stage={})
+    statuses = [_status(node, found, paths) for node in found.nodes.values()]
+    found.speeds = _speeds_seen(paths.dataset, statuses)
+    return found, statuses
 
 
-def speeds_seen(dataset: str, statuses: list[Status]) -> Speeds:
+def _speeds_seen(dataset: str, statuses: list[Status]) -> Speeds:
     """Seconds of an epoch: of the finished stages, or else of those that run.
 
     All stages of an experiment train on the same images, so their number does not matter here.

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mmengine.dist import is_main_process
 
-from mtpd.training import holder as holders
+from mtpd.monitoring import holder as holders
 from mtpd.training.errors import StoppedEarly
 from mtpd.training.stopping import Stop
 

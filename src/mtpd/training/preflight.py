@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtpd import files
 from mtpd.distill.distiller import Distiller
-from mtpd.training import preflight_text
+from mtpd.monitoring import preflight_text
 from mtpd.training.errors import NoDistillationError
 from mtpd.training.history import imbalance
 

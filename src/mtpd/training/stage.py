@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import signal
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import SyncBuffersHook
+from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
@@ -21,14 +23,15 @@ import mtpd
 from mtpd import files
 from mtpd.data import coco, pipelines
 from mtpd.detectors import checkpoints, configs
-from mtpd.evaluation import metrics
+from mtpd.evaluation import metrics, samples
 from mtpd.evaluation.truth import DEFAULT
-from mtpd.training import failures, lock, optimisation, steps, trackers
+from mtpd.monitoring import trackers
+from mtpd.monitoring.progress import JOBS, ProgressFile, teller
+from mtpd.training import failures, lock, optimisation, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
 from mtpd.training.preflight import Preflight, facts
-from mtpd.training.progress import ProgressFile, teller
 from mtpd.training.steps import StepLoop, reproducible
 from mtpd.training.stopping import Stop, keep_loading
 
@@ -151,10 +154,11 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     if is_main_process():
         hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
-    runner.visualizer.add_config(trackers.settings(stage, folder))
+    runner.visualizer.add_config(trackers.settings(asdict(stage), folder))
     runner.train()
     if is_main_process():
         files.write_json(out / "inherited.json", inherited)
+        files.write_json(out / JOBS, told.jobs())
         _write_results(stage, runner.model, config, classes, metric, history.rows, out)
 
 
@@ -205,12 +209,22 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
 
 
 def _write_results(stage: Stage, model, config, classes, metric, history, out: Path) -> None:
-    """student.pth, metrics.json, predictions.json and history.csv."""
+    """student.pth, metrics.json, predictions.json history.csv; val_samples.jpg, if it can be drawn."""
     model = getattr(model, "module", model)  # DDP wraps it
     provenance = {"teachers": list(stage.teacher_weights), "parent": stage.parent, "seed": stage.seed}
     files.write_json(out / "predictions.json", metric.predictions, indent=None)
     files.write_json(out / "metrics.json", metric.summary(stage.dataset["name"]))
     files.write_text(out / "history.csv", pd.DataFrame(history).to_csv(index=False))
+    _draw_samples(stage, metric, out)
     checkpoints.save_student(
         out / "student.pth", getattr(model, "student", model), config, classes, provenance
     )
+
+
+def _draw_samples(stage: Stage, metric, out: Path) -> None:
+    images = Path(stage.dataset["val"]["images"])
+    try:
+        samples.draw(metric.truth, images, metric.predictions, out / samples.FILE)
+    except Exception as error:  # a picture must not cost a trained student
+        text = f"{samples.FILE} is not written: {type(error).__name__}: {error}"
+        print_log(text, "current", logging.WARNING)

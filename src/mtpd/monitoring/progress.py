@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from mtpd import files
 
 FILE = "progress.json"
+JOBS = "jobs.json"  # beside a student
 WRITE_SECONDS = 5  # between two writings of the file within an epoch
 
 
@@ -52,7 +54,21 @@ class ProgressFile:
 
     def __init__(self, folder: Path, writes: bool):
         self.folder, self.writes = folder, writes
-        self.written = 0.0
+        self.path = folder.parent / FILE
+        self.written, self.started = 0.0, time.monotonic()
+        self.earlier = self._of_earlier_jobs() if writes else {}
+
+    def _of_earlier_jobs(self) -> dict:
+        """The jobs that worked on the same state before this one, and their seconds."""
+        with suppress(OSError, json.JSONDecodeError):
+            found = files.read_json(self.path)
+            if found["state"] == self.folder.name:
+                return {"jobs": found["jobs"], "seconds": found["seconds"]}
+        return {"jobs": 0, "seconds": 0.0}
+
+    def jobs(self) -> dict:
+        """For ``jobs.json``: the last job's own time is in ``benchmark.tsv``."""
+        return {"earlier_jobs": self.earlier["jobs"], "seconds_of_earlier_jobs": self.earlier["seconds"]}
 
     def write_now_and_then(self, **position) -> None:
         if time.monotonic() - self.written > WRITE_SECONDS:
@@ -63,10 +79,14 @@ class ProgressFile:
         if not self.writes:
             return
         with suppress(OSError):  # a full disk shall be noticed where the state is saved
-            files.write_json(
-                self.folder.parent / FILE, {"pid": os.getpid(), "state": self.folder.name, **position}
-            )
+            process = {"pid": os.getpid(), "state": self.folder.name}
+            files.write_json(self.path, process | self._spent() | position)
         self.written = time.monotonic()
+
+    def _spent(self) -> dict:
+        """How many jobs have worked on the stage, and for how long, this one included."""
+        seconds = self.earlier["seconds"] + time.monotonic() - self.started
+        return {"jobs": self.earlier["jobs"] + 1, "seconds": seconds}
 
 
 def duration(seconds: float) -> str:

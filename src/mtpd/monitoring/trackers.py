@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mtpd import files
 
-if TYPE_CHECKING:
-    from mtpd.training.stage import Stage
+KEPT = ("dataset", "student", "teachers", "recipe", "epochs", "seed", "parent")
 
 
 def visualizer(names: tuple[str, ...], folder: Path, project: str) -> dict:
@@ -29,10 +27,9 @@ def visualizer(names: tuple[str, ...], folder: Path, project: str) -> dict:
     return {"type": "Visualizer", "name": str(folder), "vis_backends": backends, "save_dir": str(folder)}
 
 
-def settings(stage: Stage, folder: Path) -> Config:
-    """What a tracker keeps beside the curves."""
-    names = ("dataset", "student", "teachers", "recipe", "epochs", "seed", "parent")
-    return Config({"work_dir": str(folder), **{name: getattr(stage, name) for name in names}})
+def settings(stage: dict, folder: Path) -> Config:
+    """What a tracker keeps beside the curves. Args: the fields of the ``Stage``, the folder of its state."""
+    return Config({"work_dir": str(folder), **{name: stage[name] for name in KEPT}})
 
 
 def _tensorboard(folder: Path, project: str, run: str) -> dict:

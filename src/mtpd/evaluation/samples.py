@@ -1,0 +1,79 @@
+"""``val_samples.jpg``: a few validation images as annotated and as a student sees them, for a quick look."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmdet.visualization import get_palette
+from torch import Tensor
+from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid
+
+from mtpd import files
+from mtpd.evaluation.analysis import LEAST_SCORE
+from mtpd.evaluation.truth import Truth
+
+FILE = "val_samples.jpg"
+IMAGES, COLUMNS = 8, 4  # an image takes two columns: annotated, found
+SIDE, TITLE = 320, 22  # pixels: the square that an image is resized to fit into, the line above it
+WHITE, BLACK = 255, (0, 0, 0)
+
+
+def draw(truth: Truth, images: Path, predictions: list[dict], path: Path) -> None:
+    """Write the picture: 8 images, the same ones for every student of a data set.
+
+    Args:
+        truth: the annotated objects.
+        images: folder of the images.
+        predictions: COCO results; those with a score of at least 0.3 are drawn.
+        path: the picture, a JPEG file.
+    """
+    found = [row for row in predictions if row["score"] >= LEAST_SCORE]
+    with_masks = any("segmentation" in row for row in predictions)
+    tiles = []
+    for image in _chosen(truth):
+        pixels = mmcv.imread(images / image["file_name"])
+        for title, rows in (("annotated", truth.annotations), ("found", found)):
+            own = [row for row in rows if row["image_id"] == image["id"]]
+            tiles.append(_tile(truth, pixels, own, with_masks, f"{image['file_name']}: {title}"))
+    grid = make_grid(tiles, nrow=COLUMNS, padding=4, pad_value=WHITE)
+    _, encoded = cv2.imencode(".jpg", grid.permute(1, 2, 0).numpy())
+    files.write_bytes(path, encoded.tobytes())
+
+
+def _chosen(truth: Truth) -> list[dict]:
+    """Drawn with a fixed seed from the images that have objects; from all if none has."""
+    with_objects = {row["image_id"] for row in truth.annotations}
+    candidates = [image for image in truth.images if image["id"] in with_objects] or truth.images
+    return random.Random(0).sample(candidates, min(IMAGES, len(candidates)))
+
+
+def _tile(truth: Truth, pixels: np.ndarray, rows: list[dict], with_masks: bool, title: str) -> Tensor:
+    """An image with objects, 3 x (TITLE + SIDE) x SIDE, in OpenCV's order of colours."""
+    small, scale = mmcv.imrescale(pixels, (SIDE, SIDE), return_scale=True)
+    picture = torch.from_numpy(small).permute(2, 0, 1)
+    if rows:
+        picture = _with_objects(truth, picture, scale, rows, with_masks)
+    tile = np.full((TITLE + SIDE, SIDE, 3), WHITE, np.uint8)
+    tile[TITLE : TITLE + picture.shape[1], : picture.shape[2]] = picture.permute(1, 2, 0).numpy()
+    cv2.putText(tile, title, (2, TITLE - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, BLACK, 1, cv2.LINE_AA)
+    return torch.from_numpy(tile).permute(2, 0, 1)
+
+
+def _with_objects(truth: Truth, picture: Tensor, scale: float, rows: list[dict], with_masks: bool) -> Tensor:
+    """Boxes with class and score, and masks."""
+    names = {number: name for name, number in truth.category_ids.items()}
+    palette = dict(zip(names, get_palette("random", len(names)), strict=True))
+    colours = [palette[row["category_id"]] for row in rows]
+    if with_masks:
+        size = picture.shape[:0:-1]  # width and height
+        masks = [mmcv.imresize(truth.mask(row), size, interpolation="nearest") for row in rows]
+        picture = draw_segmentation_masks(picture, torch.from_numpy(np.stack(masks)).bool(), 0.4, colours)
+    corners = torch.tensor([row["bbox"] for row in rows]) * scale
+    corners[:, 2:] += corners[:, :2]
+    labels = [names[row["category_id"]] + (f" {row['score']:.2f}" if "score" in row else "") for row in rows]
+    return draw_bounding_boxes(picture, corners, labels, colours, width=2)
