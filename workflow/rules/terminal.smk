@@ -66,7 +66,6 @@ class OneLine(logging.Formatter):
         self.jobs |= {number: (names[number], time.monotonic()) for number in numbers}
         return "\n".join(f"{time.strftime('%H:%M:%S')} start: {names[number]}" for number in numbers)
 
-
     def time_left(self):
         """A line when a stage has ended, but not twice within a minute: every stage's files are looked at."""
         places = len(self.training)
