@@ -8,9 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import pairing
+from benchmarks import pairing, stages
 from benchmarks.models import PROJECT
-from mtpd.data import shapes
 
 # The stage's own program, up to its first iteration.
 START = """
@@ -21,19 +20,6 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 IMPORT = "import torch, mmdet.models, mmdet.datasets, mmengine.runner"
-RECIPE = {
-    "loss": {"name": "pkd", "options": {"weight": 4.0}, "adaptors": "where-needed"},
-    "inherit": "first",
-    "optimizer": {"type": "AdamW", "lr": 1e-3},
-    "clip_grad": 35,
-    "paramwise": None,
-    "scales": None,
-    "precision": "float32",
-    "batch_size": 4,
-    "micro_batch_size": None,
-    "schedule": {"kind": "one-cycle"},
-    "validate_every": 2,
-}
 
 
 def measure():
@@ -50,26 +36,7 @@ def measure():
 
 
 def command(folder):
-    splits = {}
-    for split, images in (("train", 200), ("val", 100)):
-        (folder / split).mkdir()
-        shapes.write(shapes.generate(folder / split, split, images, 96, 0), folder / f"{split}.json")
-        splits[split] = {"annotations": str(folder / f"{split}.json"), "images": str(folder / split)}
-    teacher = PROJECT / "config/zoo/swin32.pth"
-    own, its = (
-        {"config": str(PROJECT / f"config/detectors/{n}.py"), "overrides": {}, "image_scale": 1, "taps": None}
-        for n in ("r18_w4", "zoo_swin_w32")
-    )
-    dataset = {
-        "name": "few",
-        "scale": [96, 96],
-        "flip": 0.5,
-        "skip_empty_images": False,
-        "min_image_side": 32,
-    }
-    spec = {"dataset": {**dataset, **splits}, "student": own, "recipe": RECIPE, "epochs": 1, "seed": 0}
-    spec |= {"teachers": [its], "inherits": its, "backbones": {}, "pretrained": True}
-    (folder / "spec.json").write_text(json.dumps(spec))
+    (folder / "spec.json").write_text(json.dumps(stages.spec(folder)))
     program = [sys.executable, "-c", START, PROJECT / "workflow/scripts/stage.py", "--spec", "spec.json"]
-    paths = ["--teachers", teacher, "--inherit", teacher, "--student", "out/student.pth"]
+    paths = ["--teachers", stages.TEACHER, "--inherit", stages.TEACHER, "--student", "out/student.pth"]
     return [*program, *paths, "--progress", "said"]

@@ -21,13 +21,16 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scont
 
 # One user, no accounting, no cgroups, so that it runs in a container too. When the first process of a job
 # ends, the rest of its process group is killed (proctrack/pgid), as with cgroups. MinJobAge is the default
-# of Slurm. A job of the partition "urgent" takes the node from those of "main", which go back to the queue.
+# of Slurm. A job that goes back to the queue waits as long as credentials live, 120 seconds by default, so
+# that its processes have ended: a node that gets a job which it still has is drained. A job of the partition "urgent" takes the node from those of "main", which go back to the queue.
 CONFIG = """\
 ClusterName=mtpd
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 AuthType=auth/none
+AuthInfo=cred_expire=30
+SchedulerParameters=sched_interval=5
 CredType=cred/none
 SlurmUser=root
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -145,11 +148,6 @@ class Cluster:
         """The numbers of the jobs in these states, by default of all that have not ended."""
         chosen = ["--states", ",".join(states)] if states else []
         return self.run("squeue", "--noheader", "--format", "%i", *chosen).split()
-
-    def processes(self, job):
-        """Slurm's own processes that look after a job on the node."""
-        found = psutil.process_iter(["cmdline"])
-        return [one for one in found if f"slurmstepd: [{job}." in " ".join(one.info["cmdline"] or [])]
 
     def set_node(self, state):
         """As an administrator does: DRAIN or DOWN."""

@@ -98,20 +98,13 @@ def preempted(cluster, job):
     """A job of the urgent partition needs the whole node."""
     urgent = ("--partition", "urgent", "--exclusive", "--wrap", "true")
     cluster.run("sbatch", "--output", "/dev/null", *urgent)
-    requeued(cluster, job)
+    until(lambda: job in cluster.jobs("PENDING"))
 
 
 def node_lost(cluster, job):
     cluster.set_node("DOWN")
-    until(lambda: not cluster.processes(job))
-    cluster.resume()
-    requeued(cluster, job)
-
-
-def requeued(cluster, job):
-    """Slurm starts it again after two minutes, or when an administrator says so."""
     until(lambda: job in cluster.jobs("PENDING"))
-    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    cluster.resume()
 
 
 def drained(cluster, job):
