@@ -9,7 +9,7 @@ import warnings
 
 import torch
 
-ROWS = ("distillation_step", "adaptation_cost", "data_loading", "planning", "stage_start")
+ROWS = ("distillation_step", "adaptation_cost", "data_loading", "other_ways", "planning", "stage_start")
 
 
 def main():

@@ -21,8 +21,9 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scont
 
 # One user, no accounting, no cgroups, so that it runs in a container too. When the first process of a job
 # ends, the rest of its process group is killed (proctrack/pgid), as with cgroups. MinJobAge is the default
-# of Slurm. A job that goes back to the queue waits as long as credentials live, 120 seconds by default, so
-# that its processes have ended: a node that gets a job which it still has is drained. A job of the partition "urgent" takes the node from those of "main", which go back to the queue.
+# of Slurm. A job of the partition "urgent" takes the node from those of "main", which go back to the queue. A
+# job in the queue again waits as long as credentials live, 120 seconds by default: a node that gets a job
+# whose processes it still has is drained.
 CONFIG = """\
 ClusterName=mtpd
 SlurmctldHost={host}(127.0.0.1)

@@ -28,8 +28,10 @@ args = parser.parse_args()
 require_gpus(args.gpus)
 
 folder = args.student.parent
+work, spec = Path(layout.work(str(folder))), files.read_json(args.spec)
+files.write_json(work / layout.LAST_SPEC, spec)
 settings = stage.Stage(
-    **files.read_json(args.spec),
+    **spec,
     teacher_weights=tuple(args.teachers),
     inherited_weights=args.inherit,
     parent=args.parent,
@@ -37,7 +39,7 @@ settings = stage.Stage(
     trackers=tuple(args.trackers),
 )
 try:
-    stage.train(settings, folder, Path(layout.work(str(folder))), args.progress, "/".join(folder.parts[-4:]))
+    stage.train(settings, folder, work, args.progress, "/".join(folder.parts[-4:]))
 except StoppedEarly as reason:
     print(f"stopped early: {reason}; the state is saved", file=sys.stderr)
     sys.exit(STOPPED_EARLY)

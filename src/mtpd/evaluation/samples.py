@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import cv2
+import matplotlib
 import mmcv
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ FILE = "val_samples.jpg"
 IMAGES, COLUMNS = 8, 4  # an image takes two columns: annotated, found
 SIDE, TITLE = 320, 22  # pixels: the square that an image is resized to fit into, the line above it
 WHITE, BLACK = 255, (0, 0, 0)
+FONT = str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"))
 
 
 def draw(truth: Truth, images: Path, predictions: list[dict], path: Path) -> None:
@@ -76,4 +78,6 @@ def _with_objects(truth: Truth, picture: Tensor, scale: float, rows: list[dict],
     corners = torch.tensor([row["bbox"] for row in rows]) * scale
     corners[:, 2:] += corners[:, :2]
     labels = [names[row["category_id"]] + (f" {row['score']:.2f}" if "score" in row else "") for row in rows]
-    return draw_bounding_boxes(picture, corners, labels, colours, width=2)
+    text = ["black" if sum(colour) > 3 * 128 else "white" for colour in colours]
+    font = {"font": FONT, "font_size": 11, "label_colors": text, "fill_labels": True}
+    return draw_bounding_boxes(picture, corners, labels, colours, width=2, **font)

@@ -21,6 +21,7 @@ PUBLISHED = f"{EXPERIMENT}/published"
 CHECKS = "work/checks"
 BACKBONE = "results/backbones/{backbone}"
 DOWNLOADS = "work/downloads"
+LAST_SPEC = "spec.json"  # in a stage's folder of work: the settings of its last job
 REHEARSAL = "rehearsal"  # begins the names of all that a rehearsal writes
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import layout, speeds
+from mtpd.experiment import layout, specs, speeds
 from mtpd.experiment import plan as plans
 from mtpd.experiment.plan import Plan
 from mtpd.experiment.schema import Experiment
@@ -83,6 +83,9 @@ def _status(node: Node, found: Plan, paths: layout.Layout) -> Status:
     who = holder.read(work / holder.FILE)
     if who and holder.is_alive(who):
         return _running(node, who, position, work)
+    if node.known and not _same_settings(node, found, paths, work):
+        starts_over = "its settings have changed since its last job: it will start over"
+        return Status(node, WAITING, [_waits_for(node, found, paths), starts_over])
     log = Path(layout.logs(node.key), "stage.log")
     said = _end_of(log)
     if failure := _failure(work, position, said):
@@ -133,6 +136,13 @@ def _epoch(position: dict, done: int) -> str:
     """The epoch and the step that come next."""
     epoch, step = divmod(done, position["steps_of_epoch"])
     return f"epoch {epoch + 1} of {position['epochs']}, step {step + 1} of {position['steps_of_epoch']}"
+
+
+def _same_settings(node: Node, found: Plan, paths: layout.Layout, work: Path) -> bool:
+    """Whether the last job, if there was one, had the settings of now; files that it read may differ."""
+    last = work / layout.LAST_SPEC
+    spec = specs.stage(found.experiment, paths, node.student, node.recipe, node.chain, node.seed)
+    return not last.exists() or files.read_json(last) == json.loads(json.dumps(spec))
 
 
 def _failure(work: Path, position: dict | None, said: str) -> list[str]:

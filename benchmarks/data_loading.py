@@ -1,0 +1,62 @@
+"""Steps with data loaded from disk against the same steps on a batch in memory, in the same stage."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import pairing, stages
+from mtpd.training.stage import Stage, train
+from mtpd.training.steps import StepLoop
+
+STEPS, ROUNDS = 4, 10
+
+
+class Measured(Exception):
+    """Ends the stage."""
+
+
+def measure():
+    for workers in (0, 1):
+        ratios = measured(workers)
+        loaders = f"{workers} data {'loader' if workers == 1 else 'loaders'}"
+        what = f"step of the demo's pair with data from disk, batch of 4, {loaders} (time on the clock)"
+        yield pairing.Row(what, "the step on a batch in memory", ratios, "1.05" if workers else "")
+
+
+def measured(workers: int) -> list[float]:
+    """In turns: some steps with data from disk, as many with one batch again and again."""
+    ratios = []
+
+    def run_epoch(loop):
+        batches = iter(loop.dataloader)
+        kept = next(batches)
+
+        def steps(get):
+            started = time.perf_counter()
+            for number in range(STEPS):
+                loop.run_iter(number, get())
+            return time.perf_counter() - started
+
+        ratios.extend(
+            pairing.side_by_side(
+                lambda: steps(lambda: next(batches)), lambda: steps(lambda: copy.deepcopy(kept)), ROUNDS
+            )
+        )
+        raise Measured
+
+    usual, StepLoop.run_epoch = StepLoop.run_epoch, run_epoch
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            weights = str(stages.TEACHER)
+            stage = Stage(
+                **stages.spec(folder), teacher_weights=(weights,), inherited_weights=weights, workers=workers
+            )
+            train(stage, folder / "out", folder / "work", str(folder / "said"))
+    except Measured:
+        return ratios
+    finally:
+        StepLoop.run_epoch = usual
