@@ -23,10 +23,10 @@ RECIPE = {
 }
 
 
-def spec(folder: Path) -> dict:
-    """The settings of a stage of one epoch; its data set, 200 and 100 images, is drawn into the folder."""
+def spec(folder: Path, train: int = 200, val: int = 100) -> dict:
+    """The settings of a stage of one epoch; its images are drawn into the folder."""
     splits = {}
-    for split, images in (("train", 200), ("val", 100)):
+    for split, images in (("train", train), ("val", val)):
         (folder / split).mkdir()
         shapes.write(shapes.generate(folder / split, split, images, 96, 0), folder / f"{split}.json")
         splits[split] = {"annotations": str(folder / f"{split}.json"), "images": str(folder / split)}
