@@ -119,6 +119,12 @@ def broken(folder, how):
     elif how == "no images":
         for path in (folder / "val").iterdir():
             path.unlink()
+    elif how == "byte order mark":
+        val.write_text(val.read_text(), encoding="utf-8-sig")
+    elif how == "no name":
+        content = json.loads(val.read_text())
+        del content["images"][2]["file_name"]
+        val.write_text(json.dumps(content))
     elif how == "no images at all":
         for path in folder.rglob("*.png"):
             path.unlink()
@@ -135,6 +141,8 @@ def broken(folder, how):
         ("two files", r"several annotation files for val: .*val\.json, .*val-old\.json; expected one"),
         ("no images", r"train and val share images, or those of one are missing: .*train/0\.png"),
         ("no images at all", r"\.json: no folder below .* has its images \(0\.png, \.\.\.\)"),
+        ("byte order mark", r"val\.json: begins with a byte order mark; save it as UTF-8 without one"),
+        ("no name", r"val\.json: images\[2\] has no file_name"),
         ("VOC", "what looks like Pascal VOC: see docs/own-experiment.md"),
         ("YOLO", "what looks like YOLO: see docs/own-experiment.md"),
     ],
@@ -167,7 +175,7 @@ def test_gpus_get_detectors_of_mmdet(tmp_path):
     assert code == 0, said
     content = yaml.safe_load((tmp_path / "big.yaml").read_text())
     experiment = load_with_files(content, "big.yaml", PROJECT)
-    assert experiment.compute.gpus == 1
+    assert (experiment.compute.gpus, experiment.compute.threads) == (1, 8)  # whatever this machine has
     assert content["dataset"]["scale"] == [1333, 666]
     assert all(d.config.startswith("mmdet::") for d in experiment.detectors.values())
 

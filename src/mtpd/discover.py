@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -103,11 +105,16 @@ def _annotation_files(folder: Path) -> list[Path]:
 
 
 def _is_coco(path: Path) -> bool:
+    """Raises NoDataset if it would be, but mmdet and pycocotools could not read it."""
     try:
-        content = files.read_json(path)
+        content = json.loads(path.read_bytes())  # reads a byte order mark too
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and content.keys() >= {"images", "annotations", "categories"}
+    if not isinstance(content, dict) or not content.keys() >= {"images", "annotations", "categories"}:
+        return False
+    if path.read_bytes().startswith(codecs.BOM_UTF8):
+        raise NoDataset(f"{path}: begins with a byte order mark; save it as UTF-8 without one")
+    return True
 
 
 def _what_is_there(folder: Path) -> str:
@@ -130,9 +137,12 @@ def _roots(name: Path, folder: Path) -> list[Path]:
 
 def _images_of(annotations: Path, split: str, folder: Path) -> Path:
     """The folder in which the first images of a split are."""
-    names = [image["file_name"] for image in files.read_json(annotations)["images"][:LOOKED_AT]]
+    names = [image.get("file_name") for image in files.read_json(annotations)["images"]]
     if not names:
         raise NoDataset(f"{annotations}: lists no images")
+    if None in names:
+        raise NoDataset(f"{annotations}: images[{names.index(None)}] has no file_name")
+    names = names[:LOOKED_AT]
     roots = _roots(Path(names[0]), folder)
     complete = [root for root in roots if all((root / name).exists() for name in names)]
     if not complete:

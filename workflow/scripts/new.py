@@ -14,6 +14,7 @@ from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 
 PROJECT = Path(__file__).resolve().parents[2]
+CORES_OF_A_GPU = 8  # of another machine; a guess
 LEAST_SIDE = 32  # pixels, the default of dataset.min_image_side
 
 
@@ -33,9 +34,9 @@ def main():
     bad_boxes = look_at(splits)
     count = len(gpus.visible()) if args.gpus is None else args.gpus
     described = {name: describe(split) for name, split in splits.items()}
-    classes = len(splits["train"].objects)
+    cores, classes = threads(args.gpus, count), len(splits["train"].objects)
     text, numbers = starter.write(
-        args.name, **described, classes=classes, bad_boxes=bad_boxes, gpus=count, threads=threads(count)
+        args.name, **described, classes=classes, bad_boxes=bad_boxes, gpus=count, threads=cores
     )
     try:
         load_with_files(yaml.safe_load(text), str(target), PROJECT)
@@ -76,9 +77,14 @@ def describe(split):
     }
 
 
-def threads(gpus):
-    """CPU cores of a job: shared between the GPUs; without any, one, so that stages run side by side."""
-    return max(1, (os.cpu_count() or 1) // gpus) if gpus else 1
+def threads(asked, gpus):
+    """CPU cores of a job: shared between the GPUs; without any, one, so that stages run side by side.
+
+    Where ``asked`` says that another machine will train, its cores are not known.
+    """
+    if not gpus:
+        return 1
+    return CORES_OF_A_GPU if asked else max(1, (os.cpu_count() or 1) // gpus)
 
 
 main()

@@ -34,8 +34,8 @@ def _summary(plan: Plan) -> str:
     ]
     if open_orders:
         lines.append(
-            f"- an upper bound: {len(open_orders)} of them, whose teachers are chosen once the adaptation "
-            "costs are measured (`snakemake orders`); then there may be fewer"
+            f"- there may be fewer stages than that: the teachers of {len(open_orders)} of them are chosen "
+            "later (`snakemake orders`), and the plan counts the most that can be chosen"
         )
     if plan.done:
         lines.append(
@@ -129,8 +129,8 @@ def _disk(plan: Plan) -> str:
     text = f"Checkpoints and predictions of the stages to train: {amount}."
     if without:
         text += (
-            f" Not counted: stages of {', '.join(without)}. They need the validation annotations, and a "
-            "rehearsal, which counts parameters."
+            f" Not counted: stages of {', '.join(without)}. Run `make rehearsal` first, which counts their "
+            "parameters; the validation annotations must be there, too."
         )
     return text
 
