@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
@@ -49,9 +50,11 @@ def _mlflow(folder: Path, project: str, run: str) -> dict:
     address = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{Path('work/mlflow.db').absolute()}")
     kept = folder / "mlflow_run.txt"
     if not kept.exists():
-        client = mlflow.MlflowClient(address)
-        known = client.get_experiment_by_name(project)
-        experiment = known.experiment_id if known else client.create_experiment(project)
+        Path("work").mkdir(exist_ok=True)
+        with FileLock("work/mlflow.lock"):  # of stages that start together, one makes database and experiment
+            client = mlflow.MlflowClient(address)
+            known = client.get_experiment_by_name(project)
+            experiment = known.experiment_id if known else client.create_experiment(project)
         files.write_text(kept, client.create_run(experiment, run_name=run).info.run_id)
     os.environ["MLFLOW_RUN_ID"] = kept.read_text()  # the backend's calls go to this run
     names = {"exp_name": project, "run_name": run, "tracking_uri": address}

@@ -46,7 +46,7 @@ def results(found: pd.DataFrame, title: str) -> Figure:
     low, high = _limits(found)
     axes[0, 0].set_ylim(low, high)
     for axis in axes[:, 0]:
-        axis.set_ylabel("AP" if low == 0 else f"AP (axis starts at {low})")
+        axis.set_ylabel("AP" if low <= 0 else f"AP (axis starts at {low})")
     plots.give_title(figure, f"{title}: the paper's results and ours{_scale(found)}")
     _give_legend(figure, found)
     return figure
@@ -81,12 +81,12 @@ def _draw_pair(axis, x: float, row: dict) -> None:
 
 
 def _limits(found: pd.DataFrame) -> tuple[int, float]:
-    """From 0, or from a whole number below all bars if they are all high, to a little above them."""
+    """From 0, or from a whole number below all bars and intervals if needed, to a little above them."""
     half = found[tables.HALF_WIDTH].astype(float).fillna(0)
     ap = found["AP"].astype(float)
     low = pd.concat([found["paper's AP"], ap - half]).min()
     high = pd.concat([found["paper's AP"], ap + half]).max()
-    start = math.floor(low - 2) if low > high / 2 else 0
+    start = math.floor(low - 2) if low > high / 2 else min(0, math.floor(low))
     return start, high + 0.08 * (high - start)
 
 
@@ -100,4 +100,5 @@ def _give_legend(figure: Figure, found: pd.DataFrame) -> None:
     arms = [arm for arm in ARM_COLOURS if (found["arm"] == arm).any()]
     handles = [Patch(color=ARM_COLOURS[arm]) for arm in arms]
     handles += [Patch(color="black", alpha=PAPER_ALPHA), Patch(color="black")]
-    plots.give_legend(figure, handles, [*arms, "the paper", "ours (line: 95% interval)"])
+    ours = "ours (line: 95% interval)" if found[tables.HALF_WIDTH].notna().any() else "ours"
+    plots.give_legend(figure, handles, [*arms, "the paper", ours])
