@@ -120,6 +120,8 @@ DATA = {
     "cannot-be-trained": (needs_more_than_boxes, "detectors.student: mmdet::htc/htc_r50_fpn_1x_coco.py: cannot be trained here, its loss fails with boxes and masks alone: AttributeError: 'DetDataSample' object has no attribute '_gt_sem_seg'"),
     "unknown-optimiser": (setting("recipes.pkd.optimizer.type", "Adaam"), "recipes.pkd.optimizer.type: found 'Adaam'; did you mean 'Adam'?"),
     "wrong-optimiser-argument": (setting("recipes.pkd.optimizer.momentun", 0.9), "recipes.pkd.optimizer: TypeError"),
+    "tap-of-tokens": (setting("detectors.swin.taps", ["backbone.stages.2"]), "detectors.swin: taps: 'backbone.stages.2' gives no features in the form N x C x H x W"),
+    "tap-in-the-head": (setting("detectors.swin.taps", ["bbox_head.retina_cls"]), "detectors.swin: taps: 'bbox_head.retina_cls' gives no features"),
     "unknown-tap": (setting("detectors.swin.taps", ["neck.nothing"]), "detectors.swin: taps: the detector has no module 'neck.nothing'"),
     "nothing-to-inherit": (nothing_in_common, "detectors.student and points: nothing to inherit: "),
     "no-common-stride": (no_common_stride, "detectors.student and swin: student and teacher share no stride: [2] and [8, 16, 32]"),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import build, progressive_stage, weights
+from conftest import build, progressive_stage, spec, weights
 from mmengine.hooks import Hook
 
-from mtpd.detectors import checkpoints
+from mtpd.data import shapes
+from mtpd.detectors import checkpoints, configs
 from mtpd.distill.distiller import Distiller
 from mtpd.monitoring import preflight_text
 from mtpd.training import failures, preflight
@@ -105,6 +106,20 @@ def test_a_stage_without_a_teacher_says_so(dataset, tmp_path):
     run(progressive_stage(dataset, None, teachers=(), teacher_weights=(), epochs=1), tmp_path)
     assert "preflight: no teacher\n" in log(tmp_path)
     assert preflight_text.in_short(found(tmp_path)) == "no teacher"
+
+
+@pytest.mark.parametrize(("modules", "measured"), [(None, True), (("layer3", "layer4"), False)])
+def test_a_student_with_activation_checkpointing_is_trained(modules, measured, dataset, tmp_path):
+    """torch refuses a gradient through a checkpointed block, which lies between two taps of the backbone."""
+    taps = modules and [f"backbone.{name}" for name in modules]
+    its = {**spec("r18_w8"), "taps": taps}
+    own = {**its, "overrides": {"model.backbone.with_cp": True}}
+    config = configs.load_config(its["config"], {}, shapes.CLASSES)
+    checkpoints.save_student(tmp_path / "its.pth", build("r18_w8", seed=1), config, shapes.CLASSES, {})
+    weights = (str(tmp_path / "its.pth"),)
+    run(progressive_stage(dataset, None, student=own, teachers=(its,), teacher_weights=weights), tmp_path)
+    assert found(tmp_path)["distillation_loss"] > 0
+    assert ("its gradient not measured (with_cp)" in log(tmp_path)) != measured
 
 
 @pytest.mark.parametrize("slope", [1e-7, 0.5, 3.0, 3000.0])

@@ -35,7 +35,7 @@ def find_taps(detector: nn.Module, modules: list[str] | None = None) -> list[Tap
         modules: names of modules to read instead.
 
     Raises:
-        ValueError: there is no neck, or no module of that name.
+        ValueError: there is no neck, no module of that name, or its output is no map of features.
     """
     known = dict(detector.named_modules())
     if modules is None:
@@ -57,8 +57,13 @@ def _measure(detector: nn.Module, modules: list[str]) -> list[Tap]:
     detector.train(was_training)
     taps = []
     for name in modules:
-        output = outputs[name]
+        output = outputs.get(name, ())
         levels = [(None, output)] if isinstance(output, Tensor) else list(enumerate(output))
+        if not levels or any(not isinstance(level, Tensor) or level.ndim != 4 for _, level in levels):
+            raise ValueError(
+                f"taps: {name!r} gives no features in the form N x C x H x W when the detector runs backbone "
+                "and neck: choose another module"
+            )
         taps += [Tap(name, i, PROBE_SIZE // level.shape[-1], level.shape[1]) for i, level in levels]
     return taps
 

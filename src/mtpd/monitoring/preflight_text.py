@@ -19,15 +19,19 @@ def in_short(found: dict) -> str:
     share = found["student"]["inherited_share"]
     return (
         f"teacher: {', '.join(map(_ap, found['teachers']))}; inherited {share:.0%}; losses "
-        f"{found['detection_loss']:.3g} + {found['distillation_loss']:.3g}, gradient {found['gradient']:.3g}"
+        f"{found['detection_loss']:.3g} + {found['distillation_loss']:.3g}, gradient {_gradient(found)}"
     )
 
 
 def first_batch(found: dict) -> str:
     return (
         f"first batch: detection loss {found['detection_loss']:.3g}, distillation loss "
-        f"{found['distillation_loss']:.3g}, its gradient {found['gradient']:.3g}"
+        f"{found['distillation_loss']:.3g}, its gradient {_gradient(found)}"
     )
+
+
+def _gradient(found: dict) -> str:
+    return "not measured (with_cp)" if found["gradient"] is None else f"{found['gradient']:.3g}"
 
 
 def _student(student: dict) -> str:

@@ -126,12 +126,20 @@ class Preflight(Hook):
             print_log(f"{title}: {line}", "current")
 
 
-def gradient_norm(loss: Tensor, features: list[Tensor]) -> float:
-    """The norm of the gradient of ``loss`` with respect to all of ``features``; the graph is kept."""
+def gradient_norm(loss: Tensor, features: list[Tensor]) -> float | None:
+    """The norm of the gradient of ``loss`` with respect to all of ``features``; the graph is kept.
+
+    None where torch refuses: activation checkpointing (``with_cp``) lies between two of the features.
+    """
     half = any(level.dtype == torch.float16 for level in features)
     norm = math.nan
     for scale in HALF_PRECISION_SCALES if half else (1.0,):
-        found = torch.autograd.grad(loss * scale, features, retain_graph=True, allow_unused=True)
+        try:
+            found = torch.autograd.grad(loss * scale, features, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            if "use_reentrant" in str(error):
+                return None
+            raise
         norms = [level.double().norm() for level in found if level is not None]
         norm = float(torch.stack(norms).norm()) / scale if norms else 0.0
         if math.isfinite(norm):
@@ -141,7 +149,7 @@ def gradient_norm(loss: Tensor, features: list[Tensor]) -> float:
 
 def _require_distillation(found: dict) -> None:
     for name in ("distillation_loss", "gradient"):
-        if not (math.isfinite(found[name]) and found[name] > 0):
+        if found[name] is not None and not (math.isfinite(found[name]) and found[name] > 0):
             raise NoDistillationError(
                 f"{preflight_text.first_batch(found)} with respect to the student's features: expected both "
                 "of the distillation to be finite and above 0. The student would not learn from its teacher: "
