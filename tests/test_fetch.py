@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +193,15 @@ def test_a_full_disk_is_named_and_what_has_arrived_is_kept(site, fetching, monke
     fetching()
     assert site.asked[-1][1] == f"bytes={2 * fetch.BLOCK}-"
     assert fetching.target.read_bytes() == CONTENT
+
+
+def test_a_disk_without_room_is_named_before_all_of_it_arrives(fetching, monkeypatch):
+    free = shutil.disk_usage("/")._replace(free=len(CONTENT) - 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda folder: free)
+        assert "0.0 GB are to come, but only 0.0 GB are free" in fetching.fails()
+    assert not fetching.partial().stat().st_size
+    fetching()
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(fetching, tmp_path, monkeypatch):

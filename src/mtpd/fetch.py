@@ -231,6 +231,7 @@ def _receive(address: str, partial: Path) -> None:
     length, arrived = response.headers["Content-Length"], 0
     # Any other status than 206 (partial content) means that the server sends the file from its beginning.
     with response, open(partial, "ab" if response.status == 206 else "wb") as file:
+        files.require_room(partial.parent, int(length or 0))
         while block := _read(response):
             file.write(block)
             arrived += len(block)

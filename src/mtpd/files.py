@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import json
 import os
@@ -66,6 +67,18 @@ def require_hash(path: str | Path, expected: str) -> None:
     found = sha256(path)
     if not found.startswith(expected):
         raise ValueError(f"{path}: found SHA-256 {found[:16]}..., expected {expected}: not the expected file")
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Check that the disk of a folder has room for so many bytes.
+
+    Raises:
+        OSError: it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        text = f"{size / 1e9:.1f} GB are to come, but only {free / 1e9:.1f} GB are free"
+        raise OSError(errno.ENOSPC, text, str(folder))
 
 
 def copy_checked(source: Path, target: Path, expected: str) -> bool:
