@@ -6,7 +6,7 @@ CPU. They also refuse to give values to Python, for which a GPU would have to wa
 
 import pytest
 import torch
-from conftest import PROJECT
+from conftest import PROJECT, build
 from test_adaptation import probe_images
 from test_distiller import batch
 
@@ -46,7 +46,8 @@ def test_adaptation_costs(monkeypatch):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_training_step(loss, monkeypatch):
     """All but the student's own loss, which chooses anchors by their values."""
-    student, teachers = build_on_meta("r18_w8"), [build_on_meta("r18_w32") for _ in range(2)]
+    student, teachers = build("r18_w8"), [build("r18_w32") for _ in range(2)]
+    teachers[1].data_preprocessor.mean += 1  # it does not get the student's images
     monkeypatch.setattr(student.bbox_head, "loss", lambda levels, _: {"loss_cls": levels[0].mean()})
     distiller = Distiller(student, teachers, loss, {}, scales=[1.0, 1.5], device="meta").to("meta").train()
     terms = distiller(**distiller.data_preprocessor(batch(), True), mode="loss")

@@ -99,6 +99,18 @@ def test_the_teacher_sees_the_image_in_its_own_normalisation():
     torch.testing.assert_close(data["teacher_inputs"][0], (expected - 1) / 2)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_images_are_normalised_once_if_student_and_teacher_agree(same):
+    """Either way, the teacher gets what its own preprocessor would give it."""
+    student, teacher = build("r18_w8"), build("r18_w32")
+    if not same:
+        teacher.data_preprocessor.mean[0] += 1
+    expected = teacher.data_preprocessor({"inputs": list(batch()["inputs"])}, False)["inputs"]
+    data = Distiller(student, [teacher], **PKD).data_preprocessor(batch(), True)
+    torch.testing.assert_close(data["teacher_inputs"][0], expected, rtol=0, atol=0)
+    assert (data["teacher_inputs"][0] is data["inputs"]) == same
+
+
 def test_adaptors_stand_only_where_channels_differ():
     same = Distiller(build("r18_w8"), [build("swin_w32")], **PKD)
     wider = Distiller(build("r18_w8"), [build("r18_w32")], **PKD)

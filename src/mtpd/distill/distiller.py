@@ -47,6 +47,16 @@ def _relative(boxes, shape) -> Tensor:
     return pixels / pixels.new_tensor([shape[3], shape[2], shape[3], shape[2]])
 
 
+def _same_images(student: nn.Module, teacher: nn.Module) -> bool:
+    """Whether two preprocessors make the same of an image; then it is made once."""
+    if type(student) is not type(teacher) or student.batch_augments:
+        return False
+    plain = ("_enable_normalize", "_channel_conversion", "pad_size_divisor", "pad_value")
+    return all(getattr(student, name) == getattr(teacher, name) for name in plain) and all(
+        torch.equal(ours, theirs) for ours, theirs in zip(student.buffers(), teacher.buffers(), strict=True)
+    )
+
+
 class Preprocessor(nn.Module):
     """The student's preprocessing, and each teacher's own normalisation of the same images."""
 
@@ -57,15 +67,18 @@ class Preprocessor(nn.Module):
         self.scales = scales
         for own in self.teachers:  # the same padding for all, so that grids differ only by their strides
             own.pad_size_divisor = self.student.pad_size_divisor
+        self.as_the_student = [_same_images(self.student, own) for own in self.teachers]
 
     def forward(self, data: dict, training: bool = False) -> dict:
         if not training:
             return self.student(data, training)
-        for_teachers = [
-            rescaled(teacher({"inputs": list(data["inputs"])}, False)["inputs"], scale)
-            for teacher, scale in zip(self.teachers, self.scales, strict=True)
+        images = list(data["inputs"])
+        found = self.student(data, training)
+        normalised = [
+            found["inputs"] if same else teacher({"inputs": images}, False)["inputs"]
+            for teacher, same in zip(self.teachers, self.as_the_student, strict=True)
         ]
-        return {**self.student(data, training), "teacher_inputs": for_teachers}
+        return {**found, "teacher_inputs": list(map(rescaled, normalised, self.scales))}
 
 
 class Distiller(BaseModel):
