@@ -1,13 +1,16 @@
-"""bfloat16: mmcv's operators have no kernels for it, so they compute in float32."""
+"""bfloat16: mmcv's operators have no kernels for it, so they compute in float32; so do the losses."""
 
 import pytest
 import torch
-from conftest import progressive_stage, spec, weights
+from conftest import build, progressive_stage, spec, weights
 from mmcv import ops
 from mmcv.ops.nms import NMSop
+from test_distiller import batch, losses
 
 from mtpd.data import shapes
 from mtpd.detectors import configs
+from mtpd.distill.distiller import Distiller
+from mtpd.distill.losses import LOSSES
 from mtpd.training.precision import WITHOUT_BFLOAT16, accept_bfloat16
 from mtpd.training.stage import train
 
@@ -75,3 +78,13 @@ def test_a_two_stage_student_learns_from_a_deformable_teacher_in_bfloat16(datase
     stage = progressive_stage(dataset, checkpoint, student=student, precision="bfloat16", epochs=1, **source)
     train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_terms_are_float32_under_autocast(loss):
+    distiller = Distiller(build("r18_w8"), [build("r18_w32", 1)], loss, {}).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = losses(distiller, batch())
+    distilled = {name: value for name, value in terms.items() if name.startswith("distill_")}
+    assert {value.dtype for value in distilled.values()} == {torch.float32}
+    assert all(torch.isfinite(value) for value in distilled.values())
