@@ -107,12 +107,13 @@ def _annotation_files(folder: Path) -> list[Path]:
 def _is_coco(path: Path) -> bool:
     """Raises NoDataset if it would be, but mmdet and pycocotools could not read it."""
     try:
-        content = json.loads(path.read_bytes())  # reads a byte order mark too
+        text = path.read_bytes()
+        content = json.loads(text)  # reads a byte order mark too
     except (OSError, ValueError):
         return False
     if not isinstance(content, dict) or not content.keys() >= {"images", "annotations", "categories"}:
         return False
-    if path.read_bytes().startswith(codecs.BOM_UTF8):
+    if text.startswith(codecs.BOM_UTF8):
         raise NoDataset(f"{path}: begins with a byte order mark; save it as UTF-8 without one")
     return True
 

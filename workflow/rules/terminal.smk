@@ -68,13 +68,9 @@ class OneLine(logging.Formatter):
 
     def time_left(self):
         """A line when a stage has ended, but not twice within a minute: every stage's files are looked at."""
-        places = len(self.training)
-        if self.ended not in self.training:
+        if self.ended not in self.training or time.monotonic() - self.told < TIME_LEFT_SECONDS:
             return ""
-        self.training.discard(self.ended)
-        if time.monotonic() - self.told < TIME_LEFT_SECONDS:
-            return ""
-        left = status_page.time_left(*status_stages.now(experiment, layout), places)
+        left = status_page.time_left(*status_stages.now(experiment, layout), free=1)
         if not left:
             return ""
         self.told = time.monotonic()

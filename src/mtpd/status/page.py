@@ -20,8 +20,7 @@ def page(plan: Plan, statuses: list[Status]) -> str:
         plan, statuses: of ``stages.now``.
     """
     ordered = sorted(statuses, key=lambda status: stages.STATES.index(status.state))
-    places = sum(status.state == stages.RUNNING for status in statuses)
-    left = time_left(plan, statuses, places) or "time left: unknown, no stage has shown its speed yet"
+    left = time_left(plan, statuses) or "time left: unknown, no stage has shown its speed yet"
     parts = [_counts(plan, statuses), left, *_open_orders(plan)]
     lines = [line for part in parts for line in _wrapped(part)]
     return "\n".join([*lines, *(line for status in ordered for line in _stage(status))]) + "\n"
@@ -33,8 +32,13 @@ def _counts(plan: Plan, statuses: list[Status]) -> str:
     return f"{plan.experiment.experiment}: {len(statuses)} stages: {by_state}"
 
 
-def time_left(plan: Plan, statuses: list[Status], places: int) -> str | None:
-    """In words; None if no speed is known. Args: as for ``page``; how many stages run at a time."""
+def time_left(plan: Plan, statuses: list[Status], free: int = 0) -> str | None:
+    """In words; None if no speed is known.
+
+    Args:
+        plan, statuses: as for ``page``.
+        free: places for a stage, besides those of the running ones.
+    """
     to_do = [status for status in statuses if status.state != stages.DONE]
     seconds = {status.node.key: _seconds_left(plan, status) for status in to_do}
     if not to_do:
@@ -42,7 +46,7 @@ def time_left(plan: Plan, statuses: list[Status], places: int) -> str | None:
     unknown = [key for key, value in seconds.items() if value is None]
     if len(unknown) == len(seconds):
         return None
-    places = max(1, places)
+    places = max(1, free + sum(status.state == stages.RUNNING for status in to_do))
     known = {key: value or 0.0 for key, value in seconds.items()}
     total = duration(schedule.makespan(known, plan.waits_for(), places))
     least = f"at least {total}, and {len(unknown)} stages of unknown speed" if unknown else f"about {total}"

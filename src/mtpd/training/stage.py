@@ -209,7 +209,7 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
 
 
 def _write_results(stage: Stage, model, config, classes, metric, history, out: Path) -> None:
-    """student.pth, metrics.json, predictions.json history.csv; val_samples.jpg, if it can be drawn."""
+    """student.pth, metrics.json, predictions.json, history.csv; val_samples.jpg if possible."""
     model = getattr(model, "module", model)  # DDP wraps it
     provenance = {"teachers": list(stage.teacher_weights), "parent": stage.parent, "seed": stage.seed}
     files.write_json(out / "predictions.json", metric.predictions, indent=None)
@@ -223,6 +223,7 @@ def _write_results(stage: Stage, model, config, classes, metric, history, out: P
 
 def _draw_samples(stage: Stage, metric, out: Path) -> None:
     images = Path(stage.dataset["val"]["images"])
+    (out / samples.FILE).unlink(missing_ok=True)  # of an earlier training with other settings
     try:
         samples.draw(metric.truth, images, metric.predictions, out / samples.FILE)
     except Exception as error:  # a picture must not cost a trained student
