@@ -127,6 +127,9 @@ def test_a_stage_that_runs_is_killed_and_finished(experiment):
     epoch, step = divmod(saved, 3)
     resumes = f"will resume at epoch {epoch + 1} of {EPOCHS}, step {step + 1} of 3\n"
     assert f"interrupted {name}  {resumes}" in status(folder, config)
+    progress = json.loads((work / "progress.json").read_text())
+    (work / "progress.json").write_text(json.dumps({**progress, "jobs": 3}))
+    assert f"interrupted {name} after 3 jobs: {resumes.strip()}" in words(status(folder, config))
     other = changed(folder, "other", lambda e: e["recipes"]["pkd"].update(clip_grad=1), source=config)
     assert "its settings have changed since its last job: it will start over" in words(status(folder, other))
 

@@ -172,12 +172,14 @@ def _last_lines(said: str) -> list[str]:
 
 def _interrupted(node: Node, work: Path, position: dict | None) -> Status:
     saved = sorted((work / position["state"]).glob("iter_*.pth")) if position else []
+    count = position.get("jobs", 1) if position else 1  # older versions do not count
+    jobs = f"after {count} jobs: " if count > 1 else ""
     if not saved:
-        return Status(node, INTERRUPTED, ["no state was saved yet: will start again at epoch 1"])
+        return Status(node, INTERRUPTED, [f"{jobs}no state was saved yet: will start again at epoch 1"])
     done = int(saved[-1].stem.removeprefix("iter_"))
     left = _steps_left(position, done)
     where = f"will resume at {_epoch(position, done)}" if left else "is trained, will compute its results"
-    return Status(node, INTERRUPTED, [where], left / _steps(position))
+    return Status(node, INTERRUPTED, [jobs + where], left / _steps(position))
 
 
 def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
