@@ -38,24 +38,24 @@ new: $(READY) ## an experiment file for your data: NAME=cells DATA=folder
 	@PYTHONPATH=src python workflow/scripts/new.py "$(NAME)" "$(DATA)" $(if $(GPUS),--gpus $(GPUS))
 
 plan: $(READY) ## what an experiment costs: CONFIG=my.yaml [SPEEDS=, GPUS=]
-	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/plan.py $(CONFIG) $(if $(SPEEDS),--speeds $(SPEEDS)) $(if $(GPUS),--gpus $(GPUS)) \
-		$(if $(OUT),--out $(OUT))
+	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/plan.py "$(CONFIG)" $(if $(SPEEDS),--speeds "$(SPEEDS)") $(if $(GPUS),--gpus $(GPUS)) \
+		$(if $(OUT),--out "$(OUT)")
 
 rehearsal: $(READY) ## the whole graph in minutes, to find mistakes: CONFIG=my.yaml
-	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) --config rehearsal=true
+	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile "$(CONFIG)" --config rehearsal=true
 	@echo "rehearsed: every job has run on a few generated images; tables and plots in results/rehearsal mean nothing"
 
 fetch: $(READY) ## download what an experiment needs: CONFIG=my.yaml
-	$(NEEDS_CONFIG)snakemake --cores $(CORES) --keep-going --configfile $(CONFIG) -- fetched
+	$(NEEDS_CONFIG)snakemake --cores $(CORES) --keep-going --configfile "$(CONFIG)" -- fetched
 
 status: $(READY) ## which stages are done, run, failed, wait: CONFIG=my.yaml
-	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/status.py $(CONFIG)
+	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/status.py "$(CONFIG)"
 
 report: $(READY) ## the report page of an experiment: CONFIG=my.yaml
-	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile $(CONFIG) -- reported
+	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile "$(CONFIG)" -- reported
 
 export: $(READY) ## a student as ONNX: STUDENT=.../student.pth CONFIG=my.yaml
-	$(NEEDS_STUDENT)snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) -- $(STUDENT:student.pth=export/student.onnx) || \
+	$(NEEDS_STUDENT)snakemake --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)") -- $(STUDENT:student.pth=export/student.onnx) || \
 		{ echo "if no rule produces it: is CONFIG the experiment file of this student?" >&2; exit 1; }
 	@echo "model, program and card: $(STUDENT:student.pth=export)"
 

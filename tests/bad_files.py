@@ -86,6 +86,13 @@ def without_objects(coco):
     coco["annotations"] = [{**coco["annotations"][0], "iscrowd": 1}]
 
 
+def save_turned(path, size):
+    """An image that viewers show turned by 90 degrees."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", size).save(path, exif=exif)
+
+
 DATA = {
     "not-json": (text("{"), "data/train.json: not a JSON file"),
     "a-list": (text("[]"), "data/train.json: expected a COCO object with images, annotations and categories, found: list"),
@@ -104,9 +111,11 @@ DATA = {
     "no-area": (with_annotations("train", lambda c: c["annotations"][0].pop("area")), "annotations without area: number 0"),
     "no-segmentation": (masked_student, "objects without the segmentation that a mask head needs: annotation 1"),
     "no-object": (with_annotations("train", without_objects), "data/train.json: nothing to train with: objects in images of at least 32 pixels: none"),
+    "no-object-to-score": (with_annotations("val", without_objects), "data/val.json: nothing to score with: objects that are no crowd: none"),
     "image-missing": (image(lambda path: path.unlink()), "images missing: data/train/train_000001.png"),
     "image-broken": (image(lambda path: path.write_bytes(b"no image")), "images that cannot be read: data/train/train_000001.png"),
     "image-of-other-size": (image(lambda path: Image.new("RGB", (60, 64)).save(path)), "data/train/train_000001.png (60x64, not 64x64)"),
+    "turned-image": (image(lambda path: save_turned(path, (64, 60))), "data/train/train_000001.png (60x64 as its EXIF orientation turns it, not 64x64)"),
     "strange-category": (with_annotations("val", lambda c: c["categories"][0].update(name="zebra")), "data/val.json: categories that the training split does not have: zebra"),
     "checkpoint-of-another": (checkpoint(lambda c: {"state_dict": build("r18_w16").state_dict()}), "swin.pth: does not fit its detector"),
     "tensor-missing": (checkpoint(without_a_bias), "1 missing (neck.lateral_convs.0.conv.bias)"),

@@ -35,6 +35,8 @@ KEYS = [
     ("recipes.pkd.loss.options", {"wieght": 3}, "recipes.pkd.loss: options: pkd has no 'wieght'; did you mean 'weight'?"),
     ("recipes.pkd.loss.options", {"weight": -1}, "recipes.pkd.loss.options.weight: found -1"),
     ("recipes.pkd.inherit", "frist", "recipes.pkd.inherit: found 'frist', did you mean 'first'?"),
+    ("detectors.101", {"config": "mmdet::x.py", "file": "swin.pth"}, "detectors.101: tables would read this name as a number or as missing"),
+    ("detectors.NA", {"config": "mmdet::x.py", "file": "swin.pth"}, "detectors.NA: tables would read this name as a number or as missing"),
     ("detectors.each", {"config": "mmdet::x.py", "file": "swin.pth"}, "detectors.each: 'each' has another meaning"),
     ("detectors.student.sha256", "0123456789abcdef", "detectors.student: 'sha256' goes with 'file' or 'url'"),
     ("recipes.pkd.optimiser", {}, "recipes.pkd.optimiser: unknown key; did you mean 'optimizer'?"),

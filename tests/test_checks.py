@@ -11,7 +11,7 @@ import yaml
 from conftest import PROJECT, build, spec
 from mmengine.config import Config
 
-from mtpd.checks import disk, problems
+from mtpd.checks import annotations, disk, problems
 from mtpd.checks.subjects import Passed
 from mtpd.checks.training import try_loss
 from mtpd.data import coco, shapes
@@ -203,9 +203,9 @@ def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypat
 
 
 def test_the_progress_of_a_large_data_set_is_told(dataset, monkeypatch):
-    monkeypatch.setattr(coco, "STEP", 5)
+    monkeypatch.setattr(annotations, "STEP", 5)
     said = []
-    coco.problems(**dataset["train"], least_side=32, skip_bad_boxes=False, say=said.append)
+    annotations.problems(**dataset["train"], least_side=32, skip_bad_boxes=False, say=said.append)
     assert [line.removeprefix(dataset["train"]["images"]) for line in said] == [
         ": 5 of 12 images looked at",
         ": 10 of 12 images looked at",

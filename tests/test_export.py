@@ -3,18 +3,22 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import snakes
+import torch
 from conftest import PROJECT, spec
 from exports import HEADS, by_mmdet, export_spec, partners, pictures, student
 
 from mtpd import files
 from mtpd.export import predict
 from mtpd.export.export import export
+from mtpd.export.onnx_model import to_onnx
 from mtpd.export.support import ExportError
+from mtpd.report import student_card
 
 ABSENT = ("torch", "torchvision", "mmdet", "mmcv", "mmengine", "mtpd")
 AP_TOLERANCE = 0.01
@@ -160,6 +164,38 @@ def test_other_annotations_are_refused(exported, dataset):
     metrics = files.read_json(exported / "metrics.json") | {"annotations_sha256": "0" * 64}
     with pytest.raises(ExportError, match=r"val\.json: found SHA-256 .* expected 0000000000000000\.\.\."):
         export(dataset, spec("r18_w8"), exported / "student.pth", metrics)
+
+
+def test_another_ap_than_that_of_the_student_is_refused(exported, dataset):
+    metrics = files.read_json(exported / "metrics.json")
+    metrics["bbox"]["AP"] += 1
+    with pytest.raises(ExportError, match=r"AP \(bbox\) with onnxruntime: found .*, expected .* within 0\.5"):
+        export(dataset, spec("r18_w8"), exported / "student.pth", metrics)
+
+
+def test_a_model_that_does_not_find_what_mmdet_finds_is_refused(exported, dataset, monkeypatch):
+    def spoilt(graph):
+        with torch.no_grad():
+            graph.detector.bbox_head.retina_cls.bias += 0.5  # of the copy that is exported
+        return to_onnx(graph)
+
+    monkeypatch.setattr("mtpd.export.export.to_onnx", spoilt)
+    metrics = files.read_json(exported / "metrics.json")
+    with pytest.raises(ExportError, match="onnxruntime does not find what mmdet finds:"):
+        export(dataset, spec("r18_w8"), exported / "student.pth", metrics)
+
+
+def test_the_card_counts_seeds_of_the_same_settings_only(tmp_path, monkeypatch):
+    """Seed 1 has the settings of seed 0; seed 2 has another learning rate, seed 3 in its first stage."""
+    monkeypatch.chdir(tmp_path)
+    for seed, (first, last) in enumerate([(1, 1), (1, 1), (1, 2), (2, 1)]):
+        for chain, lr in (("a@1", first), ("a@1+b@1", last)):
+            work = tmp_path / f"work/d/students/s/r/{chain}/seed{seed}"
+            files.write_json(work / "spec.json", {"recipe": {"lr": lr}, "seed": seed})
+        metrics = {"annotations_sha256": "0", "bbox": {"AP": 10.0 + seed}}
+        files.write_json(tmp_path / f"results/d/students/s/r/a@1+b@1/seed{seed}/metrics.json", metrics)
+    said = student_card._seeds(Path("results/d/students/s/r/a@1+b@1/seed0/student.pth"), "a@1+b@1", metrics)
+    assert said == "AP of boxes over 2 seeds (seed0, seed1): 10.5, 95% interval 4.1 to 16.9."
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
+from mtpd.checks import annotations
 from mtpd.data import coco, shapes
 from mtpd.experiment import chains, rows
 from mtpd.experiment.errors import ConfigError
@@ -103,7 +104,7 @@ def test_annotations_load_in_mmdet_and_pycocotools_or_are_refused(content, tmp_p
     path = tmp_path_factory.getbasetemp() / "fuzzed.json"
     path.write_text(json.dumps(content))
     coco._parse.cache_clear()  # it knows a file by its size and time; here many are written at one time
-    found = coco.problems(str(path), str(IMAGES), least_side=None, skip_bad_boxes=False)
+    found = annotations.problems(str(path), str(IMAGES), least_side=None, skip_bad_boxes=False)
     if found:
         assert all(line.startswith(f"{path}: ") for line in found)
         return

@@ -5,12 +5,15 @@ import re
 import shutil
 import subprocess
 
+import mmcv
 import pandas as pd
 import pytest
 import yaml
+from bad_files import save_turned
 from snakes import TINY, snakemake
 
 from mtpd.experiment import page as settings
+from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
 from mtpd.report import captions, page, pictures
 from mtpd.report.findings import Findings
@@ -19,7 +22,7 @@ PROBE = """
 <script>
 addEventListener("load", () => {
   const table = document.querySelector("table.sortable");
-  const column = [...table.querySelectorAll("th")].findIndex(th => th.textContent === "AP");
+  const column = [...table.querySelectorAll("th")].findIndex(th => th.textContent === "params (M)");
   const values = () => [...table.tBodies[0].rows].map(row => row.cells[column].textContent);
   table.querySelectorAll("th button")[column].click();
   const up = values();
@@ -86,9 +89,28 @@ def test_images_are_chosen_by_their_gain():
     assert pictures.choose(after, before, 4, seed=0).keys() == after.keys()
 
 
+def test_an_image_that_has_not_become_worse_is_no_loss():
+    after, before = {str(i): [1, 0, 0] for i in range(6)}, {str(i): [0, 0, 1] for i in range(6)}
+    reasons = list(pictures.choose(after, before, 1, seed=0).values())
+    assert reasons == ["largest gain (+1.00 F1)", "at random (+1.00 F1)", "at random (+1.00 F1)"]
+    assert set(pictures.choose(before, before, 1, seed=0).values()) == {"at random (+0.00 F1)"}
+
+
+def test_a_picture_is_drawn_as_detectors_see_it(tmp_path):
+    """Its file is 64 wide and 48 high, and says that it is to be turned by 90 degrees."""
+    save_turned(tmp_path / "turned.jpg", (64, 48))
+    annotations = {
+        "images": [{"id": 1, "file_name": "turned.jpg"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 48, 64]}],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
+    shown = pictures.draw({"1": "at random"}, annotations, tmp_path, {}).axes[0].images[0].get_array()
+    assert shown.shape == mmcv.imread(tmp_path / "turned.jpg").shape == (64, 48, 3)
+
+
 def test_an_image_on_which_only_one_detector_reports_something_can_be_chosen():
     """No object is on image 2: a false detection takes F1 from 1 to 0."""
-    assert list(pictures.choose({"1": [1, 0, 0], "2": [0, 1, 0]}, {"1": [1, 0, 0]}, 1, seed=0))[1] == "2"
+    assert next(iter(pictures.choose({"1": [1, 0, 0], "2": [0, 1, 0]}, {"1": [1, 0, 0]}, 1, seed=0))) == "2"
 
 
 def two_students():
@@ -97,6 +119,17 @@ def two_students():
     experiment["students"] = ["student", "wide"]
     experiment["arms"]["progressive"]["students"] = ["wide"]
     return load_experiment(experiment)
+
+
+def test_a_student_that_teaches_another_is_a_teacher():
+    experiment = yaml.safe_load(TINY.read_text())
+    experiment["students"] = ["student", "wide"]
+    experiment["arms"] = {
+        "taught": {"recipe": "pkd", "chain": "wide@1", "students": ["student"]},
+        "alone": {"recipe": "alone", "chain": "none@1", "students": ["wide"]},
+    }
+    shown = settings.page(load_experiment(experiment), Layout("tiny", "few-shapes"), [])
+    assert (shown["students"], shown["teachers"]) == (["student", "wide"], ["wide"])
 
 
 def test_one_row_of_each_arm_of_one_student_is_shown():

@@ -47,7 +47,9 @@ def compared(control_aps):
     """An arm with AP 20 and 22 (seeds 0 and 1) against a control with these."""
     lines = [("arm", "a@1+b@1", seed, ap) for seed, ap in enumerate((20.0, 22.0))]
     lines += [("control", "b@2", seed, ap) for seed, ap in enumerate(control_aps)]
-    seeds = pd.DataFrame(lines, columns=["arm", "chain", "seed", "AP"]).assign(student="s", kind="bbox")
+    seeds = pd.DataFrame(lines, columns=["arm", "chain", "seed", "AP"]).assign(
+        student="s", kind="bbox", recipe="r"
+    )
     return comparison.compare(seeds, [("arm", "control")])
 
 
@@ -138,7 +140,7 @@ def with_long_names():
     seeds = pd.DataFrame(lines, columns=columns)
     yield "arms", plots.arms(seeds, title)
     pairs = [("progressive", control) for control in LONG_CHAINS if control != "progressive"]
-    yield "differences", study_plots.differences(comparison.compare(seeds, pairs), title)
+    yield "differences", study_plots.differences(comparison.compare(seeds.assign(recipe="r"), pairs), title)
     lines = [
         (arm, student, chain, 0, stage, epoch, 0.0)
         for arm, chain in LONG_CHAINS.items()

@@ -87,3 +87,9 @@ def test_seconds_of_interrupted_jobs_add_up(tmp_path, monkeypatch):
     assert third.jobs() == {"earlier_jobs": 2, "seconds_of_earlier_jobs": 140}
     with_other_settings = ProgressFile(tmp_path / "def", writes=True)
     assert with_other_settings.jobs() == {"earlier_jobs": 0, "seconds_of_earlier_jobs": 0}
+
+
+def test_a_file_of_a_version_that_did_not_count_is_one_job(tmp_path):
+    files.write_json(tmp_path / FILE, {"state": "abc", "pid": 1})
+    job = ProgressFile(tmp_path / "abc", writes=True)
+    assert job.jobs() == {"earlier_jobs": 1, "seconds_of_earlier_jobs": 0}

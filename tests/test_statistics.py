@@ -98,12 +98,12 @@ def test_two_orders_or_equal_ones_have_no_correlation(x, y):
 
 
 def rows(arm, chain, kind, aps, student="s"):
-    return [(arm, student, chain, seed, kind, ap) for seed, ap in aps.items()]
+    return [(arm, student, "r", chain, seed, kind, ap) for seed, ap in aps.items()]
 
 
 def seeds(*groups):
     return pd.DataFrame(
-        list(itertools.chain(*groups)), columns=["arm", "student", "chain", "seed", "kind", "AP"]
+        list(itertools.chain(*groups)), columns=["arm", "student", "recipe", "chain", "seed", "kind", "AP"]
     )
 
 
@@ -133,6 +133,18 @@ def test_every_chain_is_compared_for_each_student_and_kind_that_both_have():
     assert "one seed: no interval" in text
     assert text.splitlines()[3].count(tables.NOTHING) == 2
     assert r"95\% low" in tables.as_latex(table)
+
+
+def test_the_same_runs_and_other_lengths_are_said():
+    found = comparison.compare(
+        seeds(
+            rows("bgs", "b@2", "bbox", ARM),
+            rows("direct", "b@2", "bbox", ARM),
+            rows("long", "b@6", "bbox", ARM),
+        ),
+        [("bgs", "direct"), ("long", "direct")],
+    )
+    assert [c.verdict for c in found] == ["the same runs", "no difference shown (6 against 2 epochs)"]
 
 
 def test_orders_are_ranked_beside_their_predicted_costs():

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mtpd import discover, files, gpus
-from mtpd.data import coco
+from mtpd.checks import annotations
 from mtpd.experiment import starter
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
@@ -16,6 +16,7 @@ from mtpd.experiment.reading import load_with_files
 PROJECT = Path(__file__).resolve().parents[2]
 CORES_OF_A_GPU = 8  # of another machine; a guess
 LEAST_SIDE = 32  # pixels, the default of dataset.min_image_side
+LEAST_IMAGES = 4  # to train with, of order.probe_images
 
 
 def main():
@@ -55,13 +56,18 @@ def look_at(splits):
     for name, split in splits.items():
         print(f"{name}: {split.annotations}, {split.count} images in {split.images}")
         side = LEAST_SIDE if name == "train" else None
-        found += coco.problems(str(split.annotations), str(split.images), side, skip_bad_boxes=True)
+        found += annotations.problems(str(split.annotations), str(split.images), side, skip_bad_boxes=True)
     if found:
         sys.exit("\n".join(found))
+    split = splits["train"]
+    if split.count < LEAST_IMAGES:
+        sys.exit(f"{split.annotations}: found {split.count} images, expected at least {LEAST_IMAGES}")
     train, val = (splits[name].objects for name in ("train", "val"))
+    if strange := sorted(val.keys() - train.keys()):
+        sys.exit(annotations.unknown_categories(str(splits["val"].annotations), strange))
     for label in train:
         print(f"  {label}: {train[label]} objects to train with, {val.get(label, 0)} to validate with")
-    bad = [line for split in splits.values() for line in coco.accepted_boxes(str(split.annotations))]
+    bad = [line for split in splits.values() for line in annotations.accepted_boxes(str(split.annotations))]
     for line in bad:
         print(line)
     return bool(bad)

@@ -1,1 +1,1 @@
-"""Checks before the first job. ``subjects`` and ``disk`` import no torch; ``problems`` does."""
+"""Checks before the first job. Only ``problems`` and ``training`` import torch."""

@@ -12,6 +12,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import files
+from mtpd.checks import annotations
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
 from mtpd.data import coco, shapes, stand_in
@@ -86,23 +87,23 @@ class Checks:
     def split(self, name: str) -> dict:
         split, accepted = self.dataset[name], self.dataset["skip_bad_boxes"]
         least_side = self.dataset["min_image_side"] if name == "train" else None
-        found = coco.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
+        found = annotations.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
         if found:
             raise Wrong(*found)
-        for line in coco.accepted_boxes(split["annotations"]):  # none, if they are not accepted
+        for line in annotations.accepted_boxes(split["annotations"]):  # none, if they are not accepted
             self.say(line)
         return {"images": coco.count_images(split["annotations"])}
 
     def segmentations(self, name: str) -> None:
         masks = any(map(_has_masks, self.specs.values()))
-        if masks and (found := coco.without_segmentation(self.dataset[name]["annotations"])):
+        if masks and (found := annotations.without_segmentation(self.dataset[name]["annotations"])):
             raise Wrong(*found)
 
     def categories(self) -> None:
         path = self.dataset["val"]["annotations"]
         strange = sorted(set(coco.classes_of(path)) - set(self.classes))
         if strange:
-            raise Wrong(f"{path}: categories that the training split does not have: {', '.join(strange)}")
+            raise Wrong(annotations.unknown_categories(path, strange))
 
     def detector(self, name: str) -> dict:
         spec, built = self.specs[name], self.attempt(name)

@@ -1,37 +1,17 @@
-"""COCO annotation files: their classes, and what can be wrong with them and their images."""
+"""COCO annotation files: their classes and images."""
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from mtpd import files
 
-NUMBER = (int, float)
-KEYS = {
-    "images": {"id": int, "file_name": str, "width": int, "height": int},
-    "categories": {"id": int, "name": str},
-    "annotations": {
-        "id": int,
-        "image_id": int,
-        "category_id": int,
-        "bbox": list,
-        "area": NUMBER,
-        "iscrowd": int,
-    },
-}
-NAMED = 3  # examples of each kind of problem; the rest is counted
 LARGE = 20 * 2**20  # bytes; parsing less takes no time
 KEPT = Path("work/categories")
-STEP = 10_000  # images between two lines of progress
 
 
 def categories_of(annotations: str | Path) -> list[dict]:
@@ -50,11 +30,12 @@ def categories_of(annotations: str | Path) -> list[dict]:
 
 
 def _parsed_categories(annotations: str | Path) -> list[dict]:
-    categories = _parsed(str(annotations))["categories"]
+    categories = parsed(str(annotations))["categories"]
     return [{"id": category["id"], "name": category["name"]} for category in categories]
 
 
-def _parsed(annotations: str):
+def parsed(annotations: str):
+    """The content of the file, parsed once."""
     status = os.stat(annotations)
     return _parse(annotations, status.st_size, status.st_mtime_ns)
 
@@ -70,7 +51,7 @@ def classes_of(annotations: str | Path) -> tuple[str, ...]:
 
 
 def count_images(annotations: str) -> int:
-    return len(_parsed(annotations)["images"])
+    return len(parsed(annotations)["images"])
 
 
 def count_listed(annotations: str | Path) -> int:
@@ -80,161 +61,3 @@ def count_listed(annotations: str | Path) -> int:
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         return sum(1 for _ in re.finditer(rb'"file_name"\s*:', content))
-
-
-def problems(
-    annotations: str,
-    images: str,
-    least_side: int | None,
-    skip_bad_boxes: bool,
-    say: Callable[[str], None] = print,
-) -> list[str]:
-    """What is wrong with one split: a line for each kind of problem.
-
-    Args:
-        annotations: COCO annotation file.
-        images: folder of its images.
-        least_side: of the images that are trained with, in pixels; None for a split that is not trained with.
-        skip_bad_boxes: whether boxes that are empty or outside their image are accepted.
-        say: takes lines of progress where there are many images.
-    """
-    try:
-        coco = _parsed(annotations)
-    except FileNotFoundError:
-        return [f"{annotations}: no such file"]
-    except (OSError, ValueError) as error:
-        return [f"{annotations}: not a JSON file: {error}"]
-    found = list(_malformed(coco))
-    if not found:
-        found = [
-            *_wrong_ids(coco),
-            *_wrong_objects(coco, skip_bad_boxes),
-            *_wrong_images(coco, images, say),
-        ]
-    if least_side and not found and not _has_object(coco, least_side):
-        found = [(f"nothing to train with: objects in images of at least {least_side} pixels", "none")]
-    return [f"{annotations}: {line}" for line in _by_kind(found)]
-
-
-def without_segmentation(annotations: str) -> list[str]:
-    """A line if some objects have no segmentation, which a mask head needs of every object."""
-    objects = _parsed(annotations)["annotations"]
-    which = [f"annotation {item['id']}" for item in objects if not item.get("segmentation")]
-    found = [("objects without the segmentation that a mask head needs", name) for name in which]
-    return [f"{annotations}: {line}" for line in _by_kind(found)]
-
-
-def accepted_boxes(annotations: str) -> list[str]:
-    """A line if a sound file has boxes that only ``skip_bad_boxes`` accepts; mmdet trains without them."""
-    coco = _parsed(annotations)
-    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-    bad = [item for item in coco["annotations"] if _is_bad(item["bbox"], sizes[item["image_id"]])]
-    what = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
-    found = [(what, f"annotation {item['id']} ({item['bbox']})") for item in bad]
-    return [f"{annotations}: {line}" for line in _by_kind(found)]
-
-
-def _by_kind(found: list[tuple[str, str]]) -> list[str]:
-    """(what, which) as lines: the first few of each kind, and how many more there are."""
-    kinds: dict[str, list[str]] = {}
-    for what, which in found:
-        kinds.setdefault(what, []).append(which)
-    return [
-        f"{what}: {', '.join(which[:NAMED])}" + f" and {len(which) - NAMED} more" * (len(which) > NAMED)
-        for what, which in kinds.items()
-    ]
-
-
-def _malformed(coco) -> Iterator[tuple[str, str]]:
-    if not isinstance(coco, dict):
-        yield "expected a COCO object with images, annotations and categories, found", type(coco).__name__
-        return
-    for key, needed in KEYS.items():
-        if not isinstance(coco.get(key), list):
-            yield "expected lists, missing", key
-            continue
-        for number, item in enumerate(coco[key]):
-            own = item if isinstance(item, dict) else {}
-            if absent := [k for k in needed if k not in own]:
-                yield f"{key} without {', '.join(absent)}", f"number {number}"
-            for k, kind in needed.items():
-                if k in own and not isinstance(own[k], kind):
-                    yield f"{key}: values of {k} have the wrong type", f"number {number} ({own[k]!r})"
-    if coco.get("images") == []:
-        yield "expected images, found", "an empty split"
-    if coco.get("categories") == []:
-        yield "expected categories, found", "none"
-
-
-def _wrong_ids(coco: dict) -> Iterator[tuple[str, str]]:
-    for key, least in (("images", 0), ("categories", 0), ("annotations", 1)):
-        # pycocotools reads annotation id 0 as "no match".
-        ids = Counter(item["id"] for item in coco[key])
-        yield from ((f"ids of {key} must be {least} or more, found", str(i)) for i in ids if i < least)
-        yield from ((f"{key}: duplicate ids", str(i)) for i, count in ids.items() if count > 1)
-    names = Counter(category["name"] for category in coco["categories"])
-    yield from (("categories: duplicate names", name) for name, count in names.items() if count > 1)
-
-
-def _wrong_objects(coco: dict, skip_bad_boxes: bool) -> Iterator[tuple[str, str]]:
-    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-    categories = {category["id"] for category in coco["categories"]}
-    for item in coco["annotations"]:
-        which = f"annotation {item['id']}"
-        if item["image_id"] not in sizes:
-            yield "objects in images that are not listed", f"{which} (image {item['image_id']})"
-            continue
-        if item["category_id"] not in categories:
-            yield "objects of unknown categories", f"{which} (category {item['category_id']})"
-        box = item["bbox"]
-        if not _is_box(box):
-            yield "boxes must be four finite numbers (x, y, width, height)", f"{which} ({box})"
-        elif not skip_bad_boxes and _is_bad(box, sizes[item["image_id"]]):
-            advice = "boxes empty or outside their image (correct them, or set dataset.skip_bad_boxes)"
-            yield advice, f"{which} ({box})"
-
-
-def _is_box(box: list) -> bool:
-    return len(box) == 4 and all(isinstance(v, NUMBER) and math.isfinite(v) for v in box)
-
-
-def _is_bad(box: list[float], size: tuple[int, int]) -> bool:
-    left, top, width, height = box
-    within_x = min(left + width, size[0]) - max(left, 0)
-    within_y = min(top + height, size[1]) - max(top, 0)
-    return min(width, height, within_x, within_y) <= 0
-
-
-def _has_object(coco: dict, least_side: int) -> bool:
-    """Whether mmdet keeps any object of a sound file: not a crowd, in its image, the image not too small."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-    return any(
-        not item["iscrowd"]
-        and not item.get("ignore")
-        and min(sizes[item["image_id"]]) >= least_side
-        and min(item["bbox"][2:]) >= 1
-        and item["area"] > 0
-        and not _is_bad(item["bbox"], sizes[item["image_id"]])
-        for item in coco["annotations"]
-    )
-
-
-def _wrong_images(coco: dict, folder: str, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
-    if not Path(folder).is_dir():
-        yield "no such folder of images", folder
-        return
-    for number, image in enumerate(coco["images"]):
-        if number and number % STEP == 0:
-            say(f"{folder}: {number} of {len(coco['images'])} images looked at")
-        path = Path(folder, image["file_name"])
-        try:
-            with Image.open(path) as opened:
-                size = opened.size
-        except FileNotFoundError:
-            yield "images missing", str(path)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-            yield "images that cannot be read", str(path)
-        else:
-            if size != (image["width"], image["height"]):
-                listed = f"{image['width']}x{image['height']}"
-                yield "image size differs from the annotation", f"{path} ({size[0]}x{size[1]}, not {listed})"

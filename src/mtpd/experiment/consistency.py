@@ -162,6 +162,8 @@ def _name_problems(experiment: Experiment) -> Iterator[str]:
 
 
 def _detector_problems(experiment: Experiment) -> Iterator[str]:
+    for name in filter(_is_no_text_in_a_table, experiment.detectors):
+        yield f"detectors.{name}: tables would read this name as a number or as missing; choose another name"
     for name in {chains.NO_TEACHER, *INHERIT} & set(experiment.detectors):
         yield f"detectors.{name}: {name!r} has another meaning; choose another name"
     for key, detector in experiment.detectors.items():
@@ -170,6 +172,15 @@ def _detector_problems(experiment: Experiment) -> Iterator[str]:
                 f"detectors.{key}.train.recipe: found a recipe with start: student; "
                 "a detector cannot be trained from itself"
             )
+
+
+def _is_no_text_in_a_table(name: str) -> bool:
+    """Whether pandas takes a cell with this text for something else."""
+    try:
+        float(name)
+    except ValueError:
+        return name.lower() in ("na", "null", "true", "false")
+    return True
 
 
 def _precision_problems(experiment: Experiment) -> Iterator[str]:

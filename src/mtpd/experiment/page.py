@@ -44,13 +44,14 @@ def page(experiment: Experiment, layout: Layout, shown: list[dict]) -> dict:
     reported = rows.reported_detectors(experiment)
     ordered = rows.ordered_pools(experiment)
     compared = rows.comparisons(experiment)
+    teachers = {t for arm in experiment.arms.values() for t in rows.teachers(experiment, arm)}
     students = {s for arm in experiment.arms for s in rows.students(experiment, arm)}
     return {
         "experiment": experiment.experiment,
         "dataset": experiment.dataset.name,
         "generated": bool(experiment.dataset.generate),
         "students": [name for name in reported if name in students],
-        "teachers": [name for name in reported if name not in students],
+        "teachers": [name for name in reported if name in teachers],
         "detectors": {name: layout.detector(name, "") for name in reported},
         "seeds": len({seed for arm in experiment.arms for seed in rows.seeds(experiment, arm)}),
         "compared": bool(compared),

@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 
 TEMPLATE = "starter.yaml"
+LEAST_SIDE = 32  # pixels, of dataset.scale
 
 
 @dataclass(frozen=True)
@@ -83,4 +84,4 @@ def _scale(size: tuple[float, float], object_side: float, sizes: Sizes) -> list[
     longest = max(size)
     enough = (side for side in sizes.longest if object_side * side / longest >= sizes.object_side)
     factor = min(1, next(enough, sizes.longest[-1]) / longest, sizes.shortest / min(size))
-    return [round(side * factor) for side in size]
+    return [max(LEAST_SIDE, round(side * factor)) for side in size]

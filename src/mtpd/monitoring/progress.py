@@ -62,8 +62,9 @@ class ProgressFile:
         """The jobs that worked on the same state before this one, and their seconds."""
         with suppress(OSError, json.JSONDecodeError):
             found = files.read_json(self.path)
-            if found["state"] == self.folder.name:
-                return {"jobs": found["jobs"], "seconds": found["seconds"]}
+            if found.get("state") == self.folder.name:
+                # Older versions wrote neither.
+                return {"jobs": found.get("jobs", 1), "seconds": found.get("seconds", 0.0)}
         return {"jobs": 0, "seconds": 0.0}
 
     def jobs(self) -> dict:

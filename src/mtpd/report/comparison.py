@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mtpd.experiment import chains
 from mtpd.report import statistics
 
 
@@ -19,8 +20,10 @@ class Comparison:
     student: str
     kind: str
     arm: str
+    recipe: str
     chain: str
     control: str
+    control_recipe: str
     control_chain: str
     ap: dict[int, float]
     control_ap: dict[int, float]
@@ -34,6 +37,15 @@ class Comparison:
     def difference(self) -> statistics.Estimate:
         return statistics.paired_difference(self.ap, self.control_ap)
 
+    @property
+    def verdict(self) -> str:
+        """What the difference shows, in words; between arms of different lengths, with their epochs."""
+        if (self.recipe, self.chain) == (self.control_recipe, self.control_chain):
+            return "the same runs"
+        epochs, control_epochs = (chains.parse(chain).epochs for chain in (self.chain, self.control_chain))
+        lengths = f" ({epochs} against {control_epochs} epochs)" * (epochs != control_epochs)
+        return statistics.verdict(self.difference) + lengths
+
 
 def compare(seeds: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[Comparison]:
     """Every chain of an arm against its control's, for each student and kind that both have.
@@ -43,15 +55,15 @@ def compare(seeds: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[Compariso
         pairs: each (arm, control); a control has one chain for each student.
     """
     groups = {
-        key: group.dropna(subset="AP").set_index("seed")["AP"].to_dict()
-        for key, group in seeds.groupby(["student", "kind", "arm", "chain"], sort=False)
+        (key[:2], key[2:]): group.dropna(subset="AP").set_index("seed")["AP"].to_dict()
+        for key, group in seeds.groupby(["student", "kind", "arm", "recipe", "chain"], sort=False)
     }
     return [
-        Comparison(*where, arm, chain, control, control_chain, *_shared(ap, control_ap))
-        for arm, control in pairs
-        for (*where, name, chain), ap in groups.items()
-        for (*there, other, control_chain), control_ap in groups.items()
-        if (name, other) == (arm, control) and where == there and ap.keys() & control_ap.keys()
+        Comparison(*where, *own, *others, *_shared(ap, control_ap))
+        for pair in pairs
+        for (where, own), ap in groups.items()
+        for (there, others), control_ap in groups.items()
+        if (own[0], others[0]) == pair and where == there and ap.keys() & control_ap.keys()
     ]
 
 
@@ -97,7 +109,7 @@ def table(comparisons: list[Comparison]) -> pd.DataFrame:
             "difference": c.difference.mean,
             "95% low": c.difference.low,
             "95% high": c.difference.high,
-            "verdict": statistics.verdict(c.difference),
+            "verdict": c.verdict,
         }
         for c in comparisons
     ]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mtpd import files
 from mtpd.experiment.layout import is_rehearsal
-from mtpd.report import page_figures, stamps, tables
+from mtpd.report import page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
 
 NO_CLAIM = "no claim: one seed"
@@ -60,7 +60,8 @@ def verdict(row: pd.Series, several_students: bool) -> dict[str, str]:
     masks = {"bbox": ", boxes", "segm": ", masks"}.get(row.get("kind"), "")
     said = f"{row['student']}: {said}{masks}" if several_students else f"{said}{masks}"
     if pd.isna(row["95% low"]):
-        return {"text": f"{said}: {row['difference']:+.1f} AP", "verdict": NO_CLAIM}
+        shown = row["verdict"].replace(statistics.ONE_SEED, NO_CLAIM)
+        return {"text": f"{said}: {row['difference']:+.1f} AP", "verdict": shown}
     interval = f"95% interval {row['95% low']:+.1f} to {row['95% high']:+.1f}, {row['seeds']} seeds"
     return {"text": f"{said}: {row['difference']:+.1f} AP ({interval})", "verdict": row["verdict"]}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mtpd.report.plots import COLOURS
 
@@ -25,7 +25,7 @@ def choose(
     Args:
         counts: objects found, reported falsely and missed, by image id.
         before: the same of the detector that it is compared with.
-        each: how many images of each sort.
+        each: how many images of each sort; fewer gains or losses are made up for by random ones.
         seed: of the random ones.
 
     Returns:
@@ -35,14 +35,12 @@ def choose(
     both = counts.keys() | before.keys()
     gains = {image: _f1(counts.get(image, nothing)) - _f1(before.get(image, nothing)) for image in both}
     ranked = sorted(gains, key=lambda image: (-gains[image], int(image)))
-    chosen = {image: f"largest gain ({gains[image]:+.2f} F1)" for image in ranked[:each]}
-    chosen |= {
-        image: f"largest loss ({gains[image]:+.2f} F1)"
-        for image in ranked[::-1][:each]
-        if image not in chosen
-    }
+    better = [image for image in ranked if gains[image] > 0][:each]
+    worse = [image for image in ranked[::-1] if gains[image] < 0][:each]
+    chosen = {image: f"largest gain ({gains[image]:+.2f} F1)" for image in better}
+    chosen |= {image: f"largest loss ({gains[image]:+.2f} F1)" for image in worse}
     rest = sorted(gains.keys() - chosen.keys(), key=int)
-    drawn = random.Random(seed).sample(rest, min(each, len(rest)))
+    drawn = random.Random(seed).sample(rest, min(3 * each - len(chosen), len(rest)))
     return chosen | {image: f"at random ({gains[image]:+.2f} F1)" for image in drawn}
 
 
@@ -73,7 +71,7 @@ def draw(
     )
     for axes_of_row, (image, why) in zip(axes, chosen.items(), strict=True):
         with Image.open(folder / files[image]) as picture:
-            pixels = picture.convert("RGB")
+            pixels = ImageOps.exif_transpose(picture).convert("RGB")  # as OpenCV does for the detectors
         for axis, (title, boxes) in zip(axes_of_row, columns.items(), strict=True):
             axis.imshow(pixels)
             axis.set(xticks=[], yticks=[])

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+ONE_SEED = "one seed: no interval"
 RESAMPLES = 10_000
 FEWEST_TO_CORRELATE = 3  # two points always give a correlation of 1 or -1
 
@@ -77,7 +78,7 @@ def paired_difference(arm: Mapping[Hashable, float], control: Mapping[Hashable, 
 def verdict(difference: Estimate) -> str:
     """What the interval of a difference says, in words."""
     if difference.half is None:
-        return "one seed: no interval"
+        return ONE_SEED
     if difference.low > 0:
         return "better"
     return "worse" if difference.high < 0 else "no difference shown"

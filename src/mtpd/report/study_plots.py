@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtpd.experiment import chains
-from mtpd.report import statistics, tables
+from mtpd.report import tables
 from mtpd.report.comparison import Comparison
 from mtpd.report.order_study import POLICIES, PREDICTIONS
 from mtpd.report.plots import (
@@ -73,7 +73,7 @@ def _names(comparisons: list[Comparison]) -> list[str]:
 
 
 def _draw_difference(axis, y: int, found: Comparison, colour: str) -> None:
-    estimate, words = found.difference, statistics.verdict(found.difference)
+    estimate, words = found.difference, found.verdict
     height = y if estimate.half is None else y - 0.2
     axis.plot(found.differences, np.full(estimate.count, height), "o", color=colour, alpha=0.6, markersize=5)
     text = f"{estimate.mean:+.2f}  {words}"
