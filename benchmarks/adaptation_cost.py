@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -41,14 +42,26 @@ def time_rows(detectors, batches):
     costs = len(closed_form(detectors, batches))
     together, alone = [], []
     for _ in range(ROUNDS):
-        forward = pairing.cpu_seconds(lambda: features_of(detectors, batches))
-        ours = pairing.cpu_seconds(lambda: closed_form(detectors, batches))
+        passes = pairing.cpu_seconds(lambda: features_of(detectors, batches))
         theirs = pairing.cpu_seconds(lambda: by_sgd(found, (TIMED_RATE,)))
-        together.append((forward + theirs) / ours)
-        alone.append(theirs / (ours - forward))
+        together.append((passes + theirs) / pairing.cpu_seconds(lambda: closed_form(detectors, batches)))
+        with passes_done_before(detectors, batches):
+            alone.append(theirs / pairing.cpu_seconds(lambda: closed_form(detectors, batches)))
     what = f"all {costs} level costs of {len(detectors)} detectors by SGD, {STEPS} steps"
     yield pairing.Row(what, "ours, the forward passes in both", together, "at least 30", " times")
-    yield pairing.Row("the same", "ours, without the forward passes", alone, "at least 30", " times")
+    yield pairing.Row("the same", "ours, the forward passes in none", alone, "at least 30", " times")
+
+
+def passes_done_before(detectors, batches):
+    """A context in which the costs read features that are in memory."""
+    known = {
+        (id(detector), id(batch)): cost._features(detector, taps.find_taps(detector, None), batch, 1)
+        for detector in detectors.values()
+        for batch in batches
+    }
+    return mock.patch.object(
+        cost, "_features", lambda detector, found, batch, scale: known[id(detector), id(batch)]
+    )
 
 
 def error_row(detectors, batches):

@@ -160,7 +160,7 @@ def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("distilled", "warned"), [(0.0, False), (0.5, False), (9.0, False), (11.0, True), (0.009, True)]
+    ("distilled", "warned"), [(0.0, False), (0.5, False), (99.0, False), (101.0, True), (0.009, True)]
 )
 def test_losses_of_very_different_size_are_reported(distilled, warned):
     means = {"loss": 1.0 + distilled, "loss_cls": 1.0, "distill_loss_mgd": distilled}

@@ -21,9 +21,9 @@ def parts(losses: dict[str, float]) -> tuple[float, float]:
 
 
 def imbalance(means: dict[str, float]) -> str | None:
-    """A warning if the distillation loss is over 10 times the detection loss, or below a hundredth of it."""
+    """A warning if the distillation loss is over 100 times the detection loss, or below a hundredth of it."""
     distilled, detection = parts(means)
-    if not distilled or detection / 100 <= distilled <= 10 * detection:
+    if not distilled or detection / 100 <= distilled <= 100 * detection:
         return None
     found = f"distillation loss {distilled:.3g}, detection loss {detection:.3g}"
     return f"warning: {found}: change the weights in loss.options of the recipe"
