@@ -22,12 +22,7 @@ class TeacherLink(nn.Module):
     ):
         super().__init__()
         self.student_taps, self.teacher_taps = (list(side) for side in zip(*pairs, strict=True))
-        self.adaptors = nn.ModuleList(
-            nn.Conv2d(s.channels, t.channels, 1)
-            if adaptors == "always" or s.channels != t.channels
-            else nn.Identity()
-            for s, t in pairs
-        )
+        self.adaptors = nn.ModuleList(_adaptor(s.channels, t.channels, adaptors) for s, t in pairs)
         self.loss = LOSSES[loss]([t.channels for _, t in pairs], **options)
 
     def forward(
@@ -39,6 +34,17 @@ class TeacherLink(nn.Module):
             taps.on_grid(adapt(s), t) for adapt, s, t in zip(self.adaptors, source, target, strict=True)
         ]
         return self.loss(adapted, target, boxes)
+
+
+def _adaptor(own: int, theirs: int, kind: str) -> nn.Module:
+    """What maps the student's channels to the teacher's; ``kind`` is ``loss.adaptors`` of the recipe."""
+    if kind == "where-needed" and own == theirs:
+        return nn.Identity()
+    adaptor = nn.Conv2d(own, theirs, 1)
+    if kind == "from-identity" and own == theirs:
+        nn.init.dirac_(adaptor.weight)
+        nn.init.zeros_(adaptor.bias)
+    return adaptor
 
 
 def _relative(boxes, shape) -> Tensor:
@@ -94,7 +100,8 @@ class Distiller(BaseModel):
         modules: names of the modules to read, for the student and each teacher; None finds them.
         scales: scale of the images that each teacher sees, relative to the student's.
         device: of the teachers (the runner moves the student).
-        adaptors: ``always``, or ``where-needed``: where the numbers of channels differ.
+        adaptors: ``where-needed`` (where the numbers of channels differ), ``always``, or ``from-identity``
+            (always; where the numbers are equal, they begin as the identity).
     """
 
     def __init__(
