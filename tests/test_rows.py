@@ -157,7 +157,7 @@ def test_a_stage_without_a_teacher_has_no_loss_and_no_taps():
 def test_a_stage_is_told_of_its_own_teacher_only():
     spec = specs.stage(experiment(), LAYOUT, "r18w8", "pkd", "r18w32@4+swin32@5", 0)
     assert [teacher["config"] for teacher in spec["teachers"]] == ["config/detectors/swin_w32.py"]
-    assert spec["epochs"] == 5
+    assert (spec["epochs"], spec["epochs_before"]) == (5, 4)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+import random
 import shutil
 import signal
 from collections import Counter
 from unittest import mock
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -21,6 +23,7 @@ from processes import run_processes, start_processes
 
 from mtpd.training import steps
 from mtpd.training.errors import StoppedEarly
+from mtpd.training.randomness import SeedImage
 from mtpd.training.stage import train
 
 
@@ -31,11 +34,11 @@ class Sizes(list):
         return dict(zip(("width", "height"), self[index], strict=True))
 
 
-def passed(sizes, batch_size, micro_batch, rank=0, processes=1, epoch=0, skip=0):
+def passed(sizes, batch_size, micro_batch, rank=0, processes=1, epoch=0, skip=0, before=0):
     """The micro-batches that a process gets in one epoch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "get_dist_info", lambda: (rank, processes))
-        sampler = steps.StepSampler(sizes, 3, batch_size, micro_batch)
+        sampler = steps.StepSampler(sizes, 3, before, batch_size, micro_batch)
         sampler.set_epoch(epoch)
         sampler.skip = skip
         images = list(sampler)
@@ -50,8 +53,8 @@ shapes_of_images = st.lists(st.sampled_from([(4, 3), (3, 4), (3, 3)]), min_size=
 @settings(max_examples=50, deadline=None)
 def test_images_are_grouped_as_by_mmdet(sizes, micro_batch, epoch):
     """mmdet's sampler is the reference, for all but the last micro-batch, which here is filled up."""
-    order = DefaultSampler(sizes, shuffle=True, seed=3)
-    order.set_epoch(epoch)
+    seed = int(np.random.SeedSequence([3, epoch]).generate_state(1)[0])
+    order = DefaultSampler(sizes, shuffle=True, seed=seed)
     expected = list(AspectRatioBatchSampler(order, micro_batch))
     found = passed(sizes, micro_batch, micro_batch, epoch=epoch)
     assert len(found) == len(expected)
@@ -74,11 +77,41 @@ def test_processes_share_every_step(sizes, micro_batch, in_process, processes):
     assert max(seen.values()) <= 1 + math.ceil(batch_size / len(sizes))
 
 
+def test_a_later_stage_goes_on_where_the_first_one_ended():
+    """Epochs are counted over the chain, and no epoch of another seed has the same order."""
+    sizes = Sizes([(4, 3)] * 40)
+    first = [passed(sizes, 4, 2, epoch=epoch) for epoch in range(4)]
+    assert [passed(sizes, 4, 2, epoch=epoch, before=2) for epoch in range(2)] == first[2:]
+    assert len({str(found) for found in first}) == 4
+    other = steps.StepSampler(sizes, 4, 0, 4, 2)
+    assert list(other) not in [[image for part in found for image in part] for found in first]
+
+
 @given(shapes_of_images, st.integers(0, 10))
 @settings(max_examples=30, deadline=None)
 def test_a_pass_can_start_in_the_middle(sizes, skip):
     whole = passed(sizes, 4, 2)
     assert passed(sizes, 4, 2, skip=skip) == whole[2 * skip :]
+
+
+def test_flips_of_a_later_stage_are_those_of_later_epochs():
+    def drawn(epochs_before, epoch):
+        first = SeedImage(3, epochs_before)
+        first.epoch = epoch
+        first.transform({"sample_idx": 7})
+        return random.random()
+
+    assert drawn(2, 0) == drawn(0, 2)
+    assert len({drawn(0, epoch) for epoch in range(4)}) == 4
+
+
+def test_steps_are_counted_from_the_first_stage_on(dataset, teacher, tmp_path, monkeypatch):
+    """Three steps an epoch, two epochs before."""
+    seen = []
+    monkeypatch.setattr(steps, "seed_everything", lambda *numbers: seen.append(numbers))
+    stage = dataclasses.replace(progressive_stage(dataset, teacher, epochs=1), epochs_before=2)
+    train(stage, tmp_path / "out", tmp_path / "work", str(tmp_path / "said"))
+    assert seen == [(stage.seed, step, 0) for step in (6, 7, 8)]
 
 
 def test_a_step_that_cannot_be_shared_is_an_error():

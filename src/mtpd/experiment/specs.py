@@ -62,7 +62,7 @@ def tapped_detector(experiment: Experiment, name: str) -> dict:
 
 def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int) -> dict:
     """Everything that can change the result of a chain's last stage, apart from its input files."""
-    last = chains.parse(chain).last
+    parent, last = chains.parse(chain).parent, chains.parse(chain).last
     settings = experiment.recipes[recipe].model_dump()
     if not last.teachers:
         settings["loss"] = None
@@ -77,6 +77,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
         "recipe": settings,
         "epochs": last.epochs,
         "seed": seed,
+        **({"epochs_before": parent.epochs} if parent else {}),
         **({"backbones": started} if started else {}),
         **({"pretrained": False} if experiment.rehearsal else {}),  # nothing is downloaded for a rehearsal
     }

@@ -22,7 +22,7 @@ def student_and_teachers(
     stage: Stage, config: Config, classes: tuple[str, ...], resuming: bool
 ) -> tuple[BaseModel, dict]:
     """The student with the weights it starts from, alone or in a distiller; and what it inherited."""
-    seed_everything(stage.seed)
+    seed_everything(*stage.position().values())
     student = configs.build(configs.with_local_backbones(config, stage.backbones))
     if stage.parent:
         checkpoints.load_weights(student, stage.parent)

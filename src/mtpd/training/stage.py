@@ -49,6 +49,7 @@ class Stage:
     ``student``, ``teachers`` and ``inherits`` (the detector whose neck and heads the student takes, if any)
     are specs of detectors (``config``, ``overrides``, ``image_scale``; with a teacher also ``taps``).
     ``dataset`` is as for ``pipelines.add_training``; ``recipe`` is as in the experiment file.
+    ``epochs_before`` are those of the chain's earlier stages.
     ``parent`` is the checkpoint that the student starts from, if not from its config's own weights; these are
     random if not ``pretrained``, as in a rehearsal.
     ``backbones`` are files of pretrained weights, by the names that the student's config gives them.
@@ -59,6 +60,7 @@ class Stage:
     recipe: dict
     epochs: int
     seed: int
+    epochs_before: int = 0
     teachers: tuple[dict, ...] = ()
     inherits: dict | None = None
     teacher_weights: tuple[str, ...] = ()
@@ -69,6 +71,10 @@ class Stage:
     # These cannot change the result.
     workers: int = 0
     trackers: tuple[str, ...] = ()
+
+    def position(self) -> dict[str, int]:
+        """What all random numbers depend on, beside the place within the stage."""
+        return {"seed": self.seed, "epochs_before": self.epochs_before}
 
     def micro_batch(self) -> int:
         """Images of one forward and backward pass."""
@@ -84,7 +90,8 @@ class Stage:
         dataset = {key: value for key, value in self.dataset.items() if key != "evaluator"}  # trains nothing
         return files.fingerprint(
             {
-                "settings": [dataset, self.recipe, self.epochs, self.seed, self.pretrained],
+                "settings": [dataset, self.recipe, self.epochs, self.pretrained],
+                "position": self.position(),
                 "student": configs.resolved(self.student),
                 "teachers": [configs.resolved(spec) for spec in self.teachers],
                 "inherits": self.inherits and configs.resolved(self.inherits),
@@ -177,13 +184,13 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
     """mmengine's runner; it resumes from the checkpoint ``newest`` if there is one."""
     if is_distributed() and not torch.cuda.is_available():
         model = MMDistributedDataParallel(module=model, broadcast_buffers=False)  # mmengine's would need GPUs
-    recipe = stage.recipe
+    recipe, position = stage.recipe, stage.position()
     batch_size, micro_batch = recipe["batch_size"], stage.micro_batch()
     loaders = {"worker_init_fn": {"type": keep_loading}}
     return Runner(
         model=model,
         work_dir=str(work),
-        train_dataloader=reproducible(config.train_dataloader, stage.seed, batch_size, micro_batch) | loaders,
+        train_dataloader=reproducible(config.train_dataloader, batch_size, micro_batch, **position) | loaders,
         val_dataloader=config.val_dataloader | loaders,
         val_evaluator=Evaluator(metric),
         val_cfg={},
@@ -191,7 +198,7 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
             "type": StepLoop,
             "max_epochs": stage.epochs,
             "val_interval": recipe["validate_every"],
-            "seed": stage.seed,
+            **position,
             "micro_batch": micro_batch,
         },
         optim_wrapper=optimisation.optim_wrapper(recipe, stage.images_of_process() // micro_batch),

@@ -23,7 +23,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from mtpd.training.randomness import seed_everything
+from mtpd.training.randomness import mixed, seed_everything
 
 
 def images_of_process(batch_size: int, micro_batch: int) -> int:
@@ -51,14 +51,16 @@ class StepSampler(Sampler):
     Args:
         dataset: an mmdet data set.
         seed: of the shuffling, together with the epoch.
+        epochs_before: epochs of the stages before.
         batch_size: images of a step, all processes together.
         micro_batch: images of a micro-batch.
     """
 
-    def __init__(self, dataset, seed: int, batch_size: int, micro_batch: int):
+    def __init__(self, dataset, seed: int, epochs_before: int, batch_size: int, micro_batch: int):
         sizes = [(info["width"], info["height"]) for info in map(dataset.get_data_info, range(len(dataset)))]
         self.tall = np.array([width < height for width, height in sizes], dtype=bool)
-        self.seed, self.batch_size, self.micro_batch = seed, batch_size, micro_batch
+        self.seed, self.epochs_before = seed, epochs_before
+        self.batch_size, self.micro_batch = batch_size, micro_batch
         self.steps = -(-len(sizes) // batch_size)
         self.epoch = 0
         self.skip = 0  # steps of the next pass that are already done
@@ -78,7 +80,8 @@ class StepSampler(Sampler):
             yield from chain.from_iterable(parts[start : start + in_step][rank::processes])
 
     def _micro_batches(self) -> list[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        seed = mixed(self.seed, self.epochs_before + self.epoch)
+        generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.tall), generator=generator).tolist()
         parts: list[list[int]] = []
         groups: dict[bool, list[int]] = {True: [], False: []}
@@ -93,11 +96,17 @@ class StepSampler(Sampler):
         return parts + [list(islice(rest, self.micro_batch)) for _ in range(missing)]
 
 
-def reproducible(loader: dict, seed: int, batch_size: int, micro_batch: int) -> dict:
-    """A training loader whose passes depend on ``seed`` and epoch only; arguments as for ``StepSampler``."""
+def reproducible(loader: dict, batch_size: int, micro_batch: int, **position: int) -> dict:
+    """A training loader whose passes depend on position and epoch only.
+
+    Args:
+        loader: of an mmdet config.
+        batch_size, micro_batch, position: as for ``StepSampler``; ``position`` is its seed and epochs before.
+    """
     loader = copy.deepcopy(loader)
-    loader["sampler"] = {"type": "StepSampler", "batch_size": batch_size, "micro_batch": micro_batch}
-    loader["dataset"]["pipeline"] = [{"type": "SeedImage", "seed": seed}, *loader["dataset"]["pipeline"]]
+    batch = {"batch_size": batch_size, "micro_batch": micro_batch}
+    loader["sampler"] = {"type": "StepSampler", **batch, **position}
+    loader["dataset"]["pipeline"] = [{"type": "SeedImage", **position}, *loader["dataset"]["pipeline"]]
     return loader
 
 
@@ -120,12 +129,23 @@ class StepLoop(EpochBasedTrainLoop):
 
     Args:
         seed: of the stage. Every micro-batch of every step has its own random numbers.
+        epochs_before: epochs of the stages before.
         micro_batch: images of a micro-batch.
     """
 
-    def __init__(self, runner, dataloader, max_epochs: int, val_interval: int, seed: int, micro_batch: int):
+    def __init__(
+        self,
+        runner,
+        dataloader,
+        max_epochs: int,
+        val_interval: int,
+        seed: int,
+        epochs_before: int,
+        micro_batch: int,
+    ):
         super().__init__(runner, dataloader, max_epochs, val_interval=val_interval)
         self.seed, self.micro_batch = seed, micro_batch
+        self.steps_before = epochs_before * len(self.dataloader)
 
     def run(self):
         passes = self.dataloader.batch_size // self.micro_batch
@@ -146,7 +166,7 @@ class StepLoop(EpochBasedTrainLoop):
         losses = []
         for number, start in enumerate(range(0, len(data_batch["inputs"]), self.micro_batch)):
             part = {key: values[start : start + self.micro_batch] for key, values in data_batch.items()}
-            seed_everything(self.seed, self.iter, rank + number * processes)
+            seed_everything(self.seed, self.steps_before + self.iter, rank + number * processes)
             losses.append(self.runner.model.train_step(part, optim_wrapper=self.runner.optim_wrapper))
         self.runner.call_hook("after_train_iter", **hook, outputs=mean_losses(losses))
         self._iter += 1
