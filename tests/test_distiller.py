@@ -5,9 +5,8 @@ import copy
 import pytest
 import torch
 from conftest import PROJECT, build, progressive_stage
-from mmdet.structures import DetDataSample
+from distillers import PKD, batch, losses
 from mmengine.logging import MMLogger
-from mmengine.structures import InstanceData
 from torch.nn.functional import avg_pool2d
 
 from mtpd.data import shapes
@@ -15,21 +14,6 @@ from mtpd.detectors import configs
 from mtpd.distill.distiller import Distiller
 from mtpd.distill.losses import LOSSES
 from mtpd.training.stage import train
-
-PKD = {"loss": "pkd", "options": {"weight": 4.0}}
-
-
-def batch(size=64):
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator)
-    sample = DetDataSample(metainfo={"img_shape": (size, size), "ori_shape": (size, size), "img_id": 1})
-    boxes = torch.tensor([[5.0, 5.0, 40.0, 40.0]])
-    sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([2]))
-    return {"inputs": [image, image.flip(2)], "data_samples": [sample, sample.clone()]}
-
-
-def losses(model, data):
-    return model(**model.data_preprocessor(data, True), mode="loss")
 
 
 def total(terms):
@@ -112,40 +96,6 @@ def test_images_are_normalised_once_if_student_and_teacher_agree(same):
     data = Distiller(student, [teacher], **PKD).data_preprocessor(batch(), True)
     torch.testing.assert_close(data["teacher_inputs"][0], expected, rtol=0, atol=0)
     assert (data["teacher_inputs"][0] is data["inputs"]) == same
-
-
-def test_adaptors_stand_only_where_channels_differ():
-    same = Distiller(build("r18_w8"), [build("swin_w32")], **PKD)
-    wider = Distiller(build("r18_w8"), [build("r18_w32")], **PKD)
-    assert [type(a).__name__ for a in same.links[0].adaptors] == ["Identity"] * 3
-    assert [(a.in_channels, a.out_channels) for a in wider.links[0].adaptors] == [(64, 96)] * 3
-
-
-def test_adaptors_stand_everywhere_if_the_recipe_says_so():
-    distiller = Distiller(build("r18_w8"), [build("swin_w32")], **PKD, adaptors="always")
-    assert [(a.in_channels, a.out_channels) for a in distiller.links[0].adaptors] == [(64, 64)] * 3
-
-
-def test_adaptors_from_identity_change_nothing_at_first():
-    """The same loss as without adaptors where channels are equal; where they differ, plain convolutions."""
-    student, teacher = build("r18_w8"), build("swin_w32")
-    found = {
-        kind: losses(Distiller(student, [teacher], **PKD, adaptors=kind).eval(), batch())["distill_loss_pkd"]
-        for kind in ("where-needed", "from-identity", "always")
-    }
-    assert found["from-identity"].item() == pytest.approx(found["where-needed"].item(), rel=1e-5)
-    assert found["always"].item() != pytest.approx(found["where-needed"].item(), rel=1e-2)
-    link = Distiller(build("r18_w8"), [build("r18_w32")], **PKD, adaptors="from-identity").links[0]
-    assert [(a.in_channels, a.out_channels) for a in link.adaptors] == [(64, 96)] * 3
-    assert link.adaptors[0].weight.std() > 0.01
-
-
-def test_gradients_reach_the_student_through_the_distillation_loss_alone():
-    distiller = Distiller(build("r18_w8"), [build("r18_w32")], **PKD).train()
-    losses(distiller, batch())["distill_loss_pkd"].backward()
-    assert distiller.student.backbone.conv1.weight.grad.abs().sum() > 0
-    assert distiller.links[0].adaptors[0].weight.grad.abs().sum() > 0
-    assert distiller.student.bbox_head.retina_cls.weight.grad is None
 
 
 def renormalised_twin(teacher, factor=3.0):
