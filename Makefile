@@ -15,7 +15,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup demo new plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm bench lint clean
+.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ demo: $(READY) ## the demo experiment: tables, plots and a report page
 new: $(READY) ## an experiment file for your data: NAME=cells DATA=folder
 	@$(if $(and $(NAME),$(DATA)),,$(error name the experiment and the folder of its data: make new NAME=cells DATA=path/to/cells))
 	@PYTHONPATH=src python workflow/scripts/new.py "$(NAME)" "$(DATA)" $(if $(GPUS),--gpus $(GPUS))
+
+check: $(READY) ## look at data, detectors and recipes, run nothing: CONFIG=my.yaml
+	$(NEEDS_CONFIG)snakemake --cores 1 --configfile "$(CONFIG)" -- checked
+	@echo "checked: nothing wrong was found"
 
 plan: $(READY) ## what an experiment costs: CONFIG=my.yaml [SPEEDS=, GPUS=]
 	@$(NEEDS_CONFIG)PYTHONPATH=src python workflow/scripts/plan.py "$(CONFIG)" $(if $(SPEEDS),--speeds "$(SPEEDS)") $(if $(GPUS),--gpus $(GPUS)) \

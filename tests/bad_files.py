@@ -86,10 +86,10 @@ def without_objects(coco):
     coco["annotations"] = [{**coco["annotations"][0], "iscrowd": 1}]
 
 
-def save_turned(path, size):
-    """An image that viewers show turned by 90 degrees."""
+def save_turned(path, size, orientation=6):
+    """An image that viewers show turned, by default by 90 degrees."""
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     Image.new("RGB", size).save(path, exif=exif)
 
 

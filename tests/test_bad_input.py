@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import yaml
-from bad_files import DATA, annotation, image, setting, with_annotations
+from bad_files import DATA, annotation, image, save_turned, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
 from snakes import snakemake
@@ -75,6 +75,19 @@ def refused(folder, experiment):
     assert (folder / "results/own/tables/main.csv").read_text() == "an earlier result"
     assert [path.name for path in (folder / "results").iterdir()] == ["own"]
     return said
+
+
+def test_the_checks_can_run_alone(folder, experiment):
+    """Good input passes and nothing is trained; an image that EXIF turns upside down is told."""
+    save_turned(folder / "data/train/train_000001.png", (64, 64), orientation=3)
+    (folder / "own.yaml").write_text(yaml.safe_dump(experiment))
+    code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")
+    assert code == 0, said
+    assert "data/train: EXIF turns 1 images: boxes must be drawn on the turned images" in said
+    assert [path.name for path in (folder / "results").iterdir()] == ["own"]
+    (folder / "data/val.json").write_text("{")
+    code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")
+    assert code != 0 and "data/val.json: not a JSON file" in said
 
 
 def test_the_good_input_is_planned(folder, experiment):

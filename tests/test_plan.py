@@ -97,6 +97,17 @@ def test_unknown_speeds_are_said_to_be_unknown():
     assert "- hours of jobs on the CPU: unknown" in plan_text.page(planned(ORDERS, {}), [])
 
 
+def test_arms_of_other_lengths_than_their_control_are_named():
+    arms = {
+        "short": {"recipe": "pkd", "chain": "swin32@4"},
+        "long": {"recipe": "pkd", "chain": "r18w16@4+swin32@2", "against": ["short"]},
+    }
+    said = plan_text.page(planned(arms=arms), [])
+    assert "- `long` has 6 epochs, and its control `short` 4: their comparison says little" in said
+    arms["long"]["chain"] = "r18w16@2+swin32@2"
+    assert "says little" not in plan_text.page(planned(arms=arms), [])
+
+
 def test_disk_is_not_said_to_be_nothing_where_it_is_not_known():
     found = planned(ORDERS)
     assert "stages to train: up to 7.0 GiB. Not counted: stages of r18w16, " in plan_text.page(found, [])

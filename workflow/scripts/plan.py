@@ -27,7 +27,9 @@ def main():
     args = parser.parse_args()
     try:
         page = plan_page(args)
-    except (ConfigError, OSError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
+        sys.exit(f"{args.config}: {error}")
+    except (ConfigError, OSError) as error:
         sys.exit(str(error))
     print(page, end="")
     if args.out:

@@ -18,6 +18,8 @@ parser.add_argument("config", type=Path, help="the experiment file; its results 
 args = parser.parse_args()
 try:
     experiment = read_file(args.config, PROJECT)
-except (ConfigError, OSError, yaml.YAMLError) as error:
+except yaml.YAMLError as error:
+    sys.exit(f"{args.config}: {error}")
+except (ConfigError, OSError) as error:
     sys.exit(str(error))
 print(page.page(*stages.now(experiment, Layout(experiment.experiment, experiment.dataset.name))), end="")

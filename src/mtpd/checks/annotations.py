@@ -26,7 +26,8 @@ KEYS = {
 }
 NAMED = 3  # examples of each kind of problem; the rest is counted
 STEP = 10_000  # images between two lines of progress
-ORIENTATION, TURNED = 0x0112, range(5, 9)  # of EXIF: OpenCV, which reads for mmdet, turns these by 90 degrees
+# EXIF: OpenCV, which reads for mmdet, turns or mirrors all images that are not upright, some by 90 degrees.
+ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(5, 9)
 
 
 def problems(
@@ -182,13 +183,16 @@ def _wrong_images(content: dict, folder: str, say: Callable[[str], None]) -> Ite
     if not Path(folder).is_dir():
         yield "no such folder of images", folder
         return
+    not_upright = 0
     for number, image in enumerate(content["images"]):
         if number and number % STEP == 0:
             say(f"{folder}: {number} of {len(content['images'])} images looked at")
         path = Path(folder, image["file_name"])
         try:
             with Image.open(path) as opened:
-                turned = opened.getexif().get(ORIENTATION) in TURNED
+                orientation = opened.getexif().get(ORIENTATION, UPRIGHT)
+                not_upright += orientation != UPRIGHT
+                turned = orientation in TURNED
                 size = opened.size[::-1] if turned else opened.size
         except FileNotFoundError:
             yield "images missing", str(path)
@@ -200,3 +204,5 @@ def _wrong_images(content: dict, folder: str, say: Callable[[str], None]) -> Ite
                 why = " as its EXIF orientation turns it" * turned
                 found = f"{path} ({size[0]}x{size[1]}{why}, not {listed})"
                 yield "image size differs from the annotation", found
+    if not_upright:
+        say(f"{folder}: EXIF turns {not_upright} images: boxes must be drawn on the turned images")

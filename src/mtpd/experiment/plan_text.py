@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mtpd.experiment import chains, rows
 from mtpd.experiment.plan import UNKNOWN, Plan, Source, teachers
 from mtpd.experiment.stage_graph import Node
 
@@ -35,13 +36,28 @@ def _summary(plan: Plan) -> str:
     if open_orders:
         lines.append(
             f"- there may be fewer stages than that: the teachers of {len(open_orders)} of them are chosen "
-            "later (`snakemake orders`), and the plan counts the most that can be chosen"
+            "later (`snakemake orders --cores all --configfile FILE`), and the plan counts the most that "
+            "can be chosen"
         )
+    lines += [f"- {line}" for line in _other_lengths(plan)]
     if plan.done:
         lines.append(
             "- a stage is there if its `student.pth` is; if settings changed, Snakemake trains it again"
         )
     return "\n".join(lines)
+
+
+def _other_lengths(plan: Plan) -> list[str]:
+    """Arms that are compared with a control of other epochs."""
+    epochs = {
+        name: arm.epochs or chains.parse(arm.chain).epochs for name, arm in plan.experiment.arms.items()
+    }
+    return [
+        f"`{arm}` has {epochs[arm]} epochs, and its control `{control}` {epochs[control]}: their comparison "
+        "says little about the method"
+        for arm, control in rows.comparisons(plan.experiment)
+        if epochs[arm] != epochs[control]
+    ]
 
 
 def _unit(plan: Plan) -> str:

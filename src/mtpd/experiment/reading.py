@@ -105,6 +105,11 @@ def _describe(error: dict[str, Any]) -> str:
         return f"{where}: {error['ctx']['error']}".removeprefix(": ")
     if error["type"] == "missing":
         return f"{where}: missing"
+    if error["loc"][-1] == "[key]":
+        where = ".".join(map(str, error["loc"][:-2]))
+        return f"{where}: found the name {error['input']!r}, which YAML reads as no text; put it in quotes"
+    if error["type"] == "tuple_type":
+        return f"{where}: found {error['input']!r}; expected a list, like [{error['input']}]"
     return f"{where}: found {error['input']!r}; {error['msg']}"
 
 

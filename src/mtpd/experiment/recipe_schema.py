@@ -100,5 +100,6 @@ class Recipe(Model):
         if not isinstance(self.optimizer.get("type"), str):
             raise ValueError("optimizer: expected 'type', the name of a torch optimiser, like SGD or AdamW")
         if not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
-            raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0")
+            text = " (YAML reads 8e-4 as text, and 8.0e-4 as a number)" * isinstance(rate, str)
+            raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0{text}")
         return self
