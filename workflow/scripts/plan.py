@@ -5,8 +5,6 @@ import csv
 import sys
 from pathlib import Path
 
-import yaml
-
 from mtpd import files
 from mtpd.checks import disk
 from mtpd.data import coco
@@ -27,8 +25,6 @@ def main():
     args = parser.parse_args()
     try:
         page = plan_page(args)
-    except yaml.YAMLError as error:
-        sys.exit(f"{args.config}: {error}")
     except (ConfigError, OSError) as error:
         sys.exit(str(error))
     print(page, end="")

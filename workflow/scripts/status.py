@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import yaml
-
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import read_file
@@ -18,8 +16,6 @@ parser.add_argument("config", type=Path, help="the experiment file; its results 
 args = parser.parse_args()
 try:
     experiment = read_file(args.config, PROJECT)
-except yaml.YAMLError as error:
-    sys.exit(f"{args.config}: {error}")
 except (ConfigError, OSError) as error:
     sys.exit(str(error))
 print(page.page(*stages.now(experiment, Layout(experiment.experiment, experiment.dataset.name))), end="")

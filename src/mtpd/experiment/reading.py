@@ -42,10 +42,13 @@ def read_file(path: Path, project: Path) -> Experiment:
     """``load_with_includes`` of an experiment file, without Snakemake.
 
     Raises:
-        ConfigError: as ``load_with_includes``, or the file has no keys.
-        OSError, YAMLError: it cannot be read.
+        ConfigError: as ``load_with_includes``, or the file is no YAML or has no keys.
+        OSError: it cannot be read.
     """
-    content = yaml.safe_load(path.read_text())
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: found no experiment; expected keys and values")
     return load_with_includes(content, str(path), project, [path.parent])

@@ -62,7 +62,8 @@ def tapped_detector(experiment: Experiment, name: str) -> dict:
 
 def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int) -> dict:
     """Everything that can change the result of a chain's last stage, apart from its input files."""
-    parent, last = chains.parse(chain).parent, chains.parse(chain).last
+    stages = chains.parse(chain)
+    parent, last = stages.parent, stages.last
     settings = experiment.recipes[recipe].model_dump()
     if not last.teachers:
         settings["loss"] = None

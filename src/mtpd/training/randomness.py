@@ -18,7 +18,7 @@ from mmdet.registry import TRANSFORMS
 
 
 def mixed(*numbers: int) -> int:
-    """One seed from several numbers, none of them negative: another one for any other numbers."""
+    """One seed from several numbers, none of them negative; zeros at their end change nothing."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
