@@ -37,6 +37,7 @@ KEYS = [
     ("recipes.pkd.inherit", "frist", "recipes.pkd.inherit: found 'frist', did you mean 'first'?"),
     ("students", "student", "students: found 'student'; expected a list, like [student]"),
     ("recipes.pkd.optimizer.lr", "8e-4", "recipes.pkd: optimizer.lr: found '8e-4'; expected a number, at least 0 (YAML reads 8e-4 as text"),
+    ("recipes.pkd", {"loss": {"name": "pkd"}, "schedule": {"kind": "one-cycle"}, "paramwise": {"custom_keys": {"backbone": {"lr_mult": 0.1}}}}, "recipes.pkd: paramwise: found a factor of the learning rate (lr_mult), which schedule.kind: one-cycle would ignore"),
     ("detectors.101", {"config": "mmdet::x.py", "file": "swin.pth"}, "detectors.101: tables would read this name as a number or as missing"),
     ("detectors.NA", {"config": "mmdet::x.py", "file": "swin.pth"}, "detectors.NA: tables would read this name as a number or as missing"),
     ("detectors.each", {"config": "mmdet::x.py", "file": "swin.pth"}, "detectors.each: 'each' has another meaning"),

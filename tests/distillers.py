@@ -3,17 +3,23 @@
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from torch.nn.functional import interpolate
+
+from mtpd.data.views import key
 
 PKD = {"loss": "pkd", "options": {"weight": 4.0}}
 
 
-def batch(size=64):
+def batch(size=64, scale=1.0):
+    """Two images, also at another scale."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator)
     sample = DetDataSample(metainfo={"img_shape": (size, size), "ori_shape": (size, size), "img_id": 1})
     boxes = torch.tensor([[5.0, 5.0, 40.0, 40.0]])
     sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([2]))
-    return {"inputs": [image, image.flip(2)], "data_samples": [sample, sample.clone()]}
+    images = [image, image.flip(2)]
+    scaled = [interpolate(one[None].float(), scale_factor=scale)[0].to(torch.uint8) for one in images]
+    return {key(scale): scaled, "inputs": images, "data_samples": [sample, sample.clone()]}
 
 
 def losses(model, data):

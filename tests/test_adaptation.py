@@ -1,16 +1,17 @@
 """The closed-form adaptation cost: its properties, and the same number by other ways."""
 
+import copy
+
 import pytest
 import torch
 from conftest import build
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmdet.structures import DetDataSample
 from torch.nn.functional import conv2d, interpolate
 
 from mtpd.adaptation.cost import cost, measure
 from mtpd.adaptation.moments import Level
-from mtpd.data.pipelines import rescaled
+from mtpd.data.views import key
 from mtpd.detectors import taps
 
 
@@ -175,8 +176,9 @@ def probe_images(sizes=((64, 64), (64, 96), (96, 64), (96, 96), (64, 64), (64, 9
     generator = torch.Generator().manual_seed(0)
     for height, width in sizes:
         coarse = torch.rand(1, 3, height // 8, width // 8, generator=generator)
-        image = interpolate(255 * coarse, (height, width), mode="bilinear")[0].to(torch.uint8)
-        yield {"inputs": [image], "data_samples": [DetDataSample(metainfo={"img_shape": (height, width)})]}
+        sizes = {scale: (round(height * scale), round(width * scale)) for scale in (1, 1.5, 2)}
+        images = {scale: interpolate(255 * coarse, size, mode="bilinear") for scale, size in sizes.items()}
+        yield {key(scale): [image[0].to(torch.uint8)] for scale, image in images.items()}
 
 
 def test_the_costs_of_a_pool_are_those_of_direct_least_squares():
@@ -201,11 +203,13 @@ def test_the_costs_of_a_pool_are_those_of_direct_least_squares():
 
 @torch.no_grad()
 def stride_8(detector, scale):
-    """The features of the probe images at stride 8."""
+    """The features of the probe images at stride 8; their sides need no padding."""
     tap = taps.find_taps(detector)[0]
+    normalise = copy.deepcopy(detector.data_preprocessor)
+    normalise.pad_size_divisor = 1
     images = []
     for batch in probe_images():
-        inputs = rescaled(detector.data_preprocessor(batch, False)["inputs"], scale)
+        inputs = normalise({"inputs": batch[key(scale)]}, False)["inputs"]
         with taps.recorded(detector, [tap.module]) as outputs:
             detector.extract_feat(inputs)
         images.append(taps.read(outputs, [tap])[0][0])

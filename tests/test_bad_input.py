@@ -78,12 +78,15 @@ def refused(folder, experiment):
 
 
 def test_the_checks_can_run_alone(folder, experiment):
-    """Good input passes and nothing is trained; an image that EXIF turns upside down is told."""
+    """Good input passes and nothing is trained; what may be a mistake is told."""
     save_turned(folder / "data/train/train_000001.png", (64, 64), orientation=3)
     (folder / "own.yaml").write_text(yaml.safe_dump(experiment))
     code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")
     assert code == 0, said
     assert "data/train: EXIF turns 1 images: boxes must be drawn on the turned images" in said
+    assert (
+        "recipes.pkd.schedule.warmup_iters: found 500, but the shortest stage has only 1 iterations" in said
+    )
     assert [path.name for path in (folder / "results").iterdir()] == ["own"]
     (folder / "data/val.json").write_text("{")
     code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")

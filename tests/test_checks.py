@@ -1,6 +1,7 @@
 """The checks before the first job: what is checked again, what a stage writes, which detectors can train."""
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def settings(dataset):
             **copy.deepcopy(dataset),
             "skip_bad_boxes": False,
             "generated": False,
+            "train_images": None,
             "val_images": None,
         },
         "detectors": {"student": detector("r18_w8", True), "swin": detector("swin_w32", False)},
@@ -60,7 +62,7 @@ def test_the_students_and_what_has_train_are_tried():
         "r18w32": True,
         "swin32": False,
     }
-    assert found["dataset"]["val_images"] == 120
+    assert (found["dataset"]["train_images"], found["dataset"]["val_images"]) == (640, 120)
     assert found["gpus"] == 0
 
 
@@ -159,6 +161,19 @@ def test_stock_detectors_that_train_pass(config):
     try_loss(configs.build(configs.without_pretraining(found)), masks=False)
 
 
+def test_pycocotools_scores_objects_that_say_ignore(dataset, tmp_path):
+    """It takes only crowds out; so a split of nothing else is no empty one."""
+    content = json.loads(Path(dataset["val"]["annotations"]).read_text())
+    content["annotations"] = [{**item, "ignore": 1} for item in content["annotations"]]
+    split = {**dataset["val"], "annotations": str(tmp_path / "val.json")}
+    Path(split["annotations"]).write_text(json.dumps(content))
+    assert annotations.problems(**split, least_side=None, skip_bad_boxes=False, say=print) == []
+    content["annotations"] = [{**item, "iscrowd": 1} for item in content["annotations"]]
+    Path(split["annotations"]).write_text(json.dumps(content))
+    (line,) = annotations.problems(**split, least_side=None, skip_bad_boxes=False, say=print)
+    assert "nothing to score with" in line
+
+
 def test_trying_a_loss_leaves_no_gradients_and_the_mode():
     student = build("r18_w8").eval()
     try_loss(student, masks=False)
@@ -212,6 +227,6 @@ def test_the_progress_of_a_large_data_set_is_told(dataset, monkeypatch):
     ]
 
 
-def test_snakemake_itself_needs_no_torch_for_keys_and_disk():
-    code = "import sys; from mtpd.checks import disk, subjects; sys.exit('torch' in sys.modules)"
+def test_snakemake_itself_needs_no_torch_for_keys_disk_and_schedules():
+    code = "import sys; from mtpd.checks import disk, schedules, subjects; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -50,7 +50,7 @@ def test_a_training_step(loss, monkeypatch):
     teachers[1].data_preprocessor.mean += 1  # it does not get the student's images
     monkeypatch.setattr(student.bbox_head, "loss", lambda levels, _: {"loss_cls": levels[0].mean()})
     distiller = Distiller(student, teachers, loss, {}, scales=[1.0, 1.5], device="meta").to("meta").train()
-    terms = distiller(**distiller.data_preprocessor(batch(), True), mode="loss")
+    terms = distiller(**distiller.data_preprocessor(batch(scale=1.5), True), mode="loss")
     assert {value.device.type for value in terms.values()} == {"meta"}
     assert any(name.startswith("distill_") for name in terms)
     sum(value for name, value in terms.items() if "loss" in name).backward()

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from torch.nn.functional import avg_pool2d
 
 from mtpd.data import shapes
+from mtpd.data.views import key
 from mtpd.detectors import configs
 from mtpd.distill.distiller import Distiller
 from mtpd.distill.losses import LOSSES
@@ -141,8 +142,9 @@ def test_a_teachers_scale_does_not_change_the_loss_where_it_sees_the_same(loss):
     """Images of one colour each; the second teacher gets them twice as large, and halves them itself."""
     teacher = build("r18_w32", 1)
     twin = copy.deepcopy(teacher)
-    data = batch()
-    data["inputs"] = [torch.full_like(data["inputs"][0], colour) for colour in (40, 200)]
+    data = batch(scale=2.0)
+    for where in ("inputs", key(2.0)):
+        data[where] = [torch.full_like(data[where][0], colour) for colour in (40, 200)]
     found = []
     for one, scale in ((teacher, 1.0), (twin, 2.0)):
         torch.manual_seed(0)

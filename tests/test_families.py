@@ -8,6 +8,7 @@ from test_distiller import batch, losses, total
 from mtpd.detectors import configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.distill.distiller import Distiller
+from mtpd.training.models import _keep_weights
 
 CLASSES = ("disc", "square", "triangle")
 TWO_STAGE = [4, 8, 16, 32]
@@ -151,5 +152,19 @@ def test_a_teacher_may_see_larger_images():
     teacher.backbone.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[2:])))
     distiller = Distiller(stock(RETINANET), [teacher], "pkd", {}, scales=[1.5]).train()
     sizes.clear()
-    assert losses(distiller, batch())["distill_loss_pkd"] > 0
+    assert losses(distiller, batch(scale=1.5))["distill_loss_pkd"] > 0
     assert sizes == [(96, 96)]
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_a_parent_of_the_detr_family_keeps_its_weights(distilled):
+    """The runner calls init_weights(), which draws the transformer anew even where it is marked."""
+    student = stock("deformable_detr/deformable-detr_r50_16xb2-50e_coco.py")
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    _keep_weights(student)
+    model = Distiller(student, [stock(RETINANET)], "pkd", {}) if distilled else student
+    model.init_weights()
+    for name, value in student.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    type(student).init_weights(student)
+    assert not torch.equal(student.level_embed, before["level_embed"])

@@ -91,7 +91,7 @@ def test_an_experiment_means_itself_or_is_refused_with_its_keys(content):
         assert again == experiment
         for arm in experiment.arms:
             for student in rows.students(experiment, arm):
-                assert rows.most_stages(experiment, arm, student) > 0
+                assert rows.longest_chain(experiment, arm, student) > 0
 
 
 IMAGES = Path(tempfile.mkdtemp())

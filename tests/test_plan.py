@@ -10,7 +10,7 @@ from test_experiment import small
 
 from mtpd import files
 from mtpd.data import coco
-from mtpd.experiment import plan, plan_text, schedule, speeds
+from mtpd.experiment import plan, plan_text, schedule, speeds, stage_graph
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
@@ -84,6 +84,17 @@ def test_finished_stages_are_not_trained_again():
     found = planned(ORDERS)
     assert len(found.done) == 2
     assert found.gpu_hours() == pytest.approx(((4 + 6 + 6 + 8) * 100 + 16 * 200) / 3600)
+
+
+def test_what_is_left_to_write_counts_only_this_experiments_results():
+    finished("swin32@8")
+    finished("swin32@99")  # of another experiment on the same data
+    left = stage_graph.to_train(planned(ORDERS).nodes.values())
+    assert left == {"r18w16": 1, "r18w32": 1, "swin32": 1, STUDENT: 6}
+
+
+def test_the_shortest_stage_of_each_recipe():
+    assert stage_graph.shortest_stages(planned(ORDERS).nodes.values()) == {"alone": 4, "pkd": 4}
 
 
 def test_unknown_speeds_are_said_to_be_unknown():

@@ -56,22 +56,21 @@ def test_written_arms_ask_for_no_order():
 
 
 @pytest.mark.parametrize(
-    ("arm", "longest", "most"),
+    ("arm", "longest"),
     [
-        ({"chain": "swin32@1+r18w16@1"}, 2, 2),
-        ({"policy": "bgs", "pool": "all", "epochs": 9}, 2, 2),  # max_teachers: 2
-        ({"policy": "strongest", "pool": "all", "epochs": 9}, 1, 1),
-        ({"policy": "by-ap", "pool": "all", "epochs": 9}, 3, 3),
-        ({"policy": "min-max", "pool": "all", "epochs": 9}, 2, 2),
-        ({"policy": "min-sum", "pool": "all", "epochs": 9}, 2, 2),
-        ({"policy": "pairs", "pool": "all", "epochs": 9}, 2, 12),  # 6 pairs
-        ({"policy": "all", "pool": "all", "epochs": 9}, 3, 18),  # 6 permutations of 3 stages
+        ({"chain": "swin32@1+r18w16@1"}, 2),
+        ({"policy": "bgs", "pool": "all", "epochs": 9}, 2),  # max_teachers: 2
+        ({"policy": "strongest", "pool": "all", "epochs": 9}, 1),
+        ({"policy": "by-ap", "pool": "all", "epochs": 9}, 3),
+        ({"policy": "min-max", "pool": "all", "epochs": 9}, 2),
+        ({"policy": "min-sum", "pool": "all", "epochs": 9}, 2),
+        ({"policy": "pairs", "pool": "all", "epochs": 9}, 2),
+        ({"policy": "all", "pool": "all", "epochs": 9}, 3),
     ],
 )
-def test_how_many_stages_an_arm_can_have(arm, longest, most):
+def test_how_many_stages_an_arm_can_have(arm, longest):
     found = experiment(arms={"arm": {"recipe": "pkd", **arm}})
     assert rows.longest_chain(found, "arm", "r18w8") == longest
-    assert rows.most_stages(found, "arm", "r18w8") == most
 
 
 def arms_with(**changes):

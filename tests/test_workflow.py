@@ -39,6 +39,9 @@ def test_tables_and_plots_are_there(finished):
     assert arms["row"].tolist() == ["no-teacher", "direct", "progressive"]
     assert arms["chain"].iloc[2] == "swin@1+wide@1"
     assert (table[["params (M)", "GMACs", "ms/image"]] > 0).all(axis=None)
+    seeds = pd.read_csv(finished / "results/tiny/tables/seeds.csv")
+    assert seeds[["arm", "chain"]].values.tolist() == arms[["row", "chain"]].values.tolist()
+    assert seeds["AP"].tolist() == pytest.approx(arms["AP"].tolist())  # the tiny experiment has one seed
 
 
 def test_arms_are_compared_with_their_controls(finished):

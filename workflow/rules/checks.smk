@@ -8,8 +8,8 @@ import os
 import subprocess
 
 from mtpd import gpus
-from mtpd.checks import disk, subjects
-from mtpd.experiment import lengths
+from mtpd.checks import disk, schedules, subjects
+from mtpd.experiment import lengths, stage_graph
 
 
 def check_first():
@@ -58,7 +58,11 @@ def problems_of_subjects():
         detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
     passed = subjects.Passed(spec, Path(folders.CHECKS))
     wrong = check_with_torch(spec) if passed.to_check() else []
-    return wrong + disk.problems(spec, passed, stages_to_come())
+    stages = stage_graph.stages(experiment, layout, layout.known_orders).values()
+    if not experiment.rehearsal:  # its stages are always too short
+        for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(stages)):
+            logger.warning(line)
+    return wrong + disk.problems(spec, passed, stage_graph.to_train(stages))
 
 
 def gpu_problems():
@@ -93,15 +97,6 @@ def check_with_torch(spec):
     if not done.returncode:
         return []
     return wrong.read_text().splitlines() if wrong.exists() else [done.stderr]
-
-
-def stages_to_come():
-    """How many stages are left to train at most, by student; a detector with ``train`` is one more."""
-    left = specs.stages_to_come(experiment, layout)
-    for name, detector in experiment.detectors.items():
-        if detector.train and not Path(trained(name, "student.pth")).exists():
-            left[name] = left.get(name, 0) + 1
-    return left
 
 
 onstart:

@@ -55,6 +55,7 @@ rule write_tables:
         csv=report(f"{folders.TABLES}/main.csv", caption="../report/table.rst", category="Tables"),
         md=f"{folders.TABLES}/main.md",
         tex=f"{folders.TABLES}/main.tex",
+        seeds=f"{folders.TABLES}/seeds.csv",
     log:
         f"{folders.logs(folders.TABLES)}/tables.log",
     benchmark:
@@ -71,7 +72,7 @@ rule write_tables:
     shell:
         "{params.script} --rows {input.rows:q} --complexity {input.complexity:q}"
         " --detectors {params.detectors:q} --detector-metrics {input.detectors:q}"
-        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} --seeds {output.seeds:q} > {log:q} 2>&1"
 
 
 rule plot_stages:

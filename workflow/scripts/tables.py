@@ -16,6 +16,7 @@ parser.add_argument("--detector-metrics", nargs="+", required=True, help="in the
 parser.add_argument("--csv", type=Path, required=True)
 parser.add_argument("--md", type=Path, required=True)
 parser.add_argument("--tex", type=Path, required=True)
+parser.add_argument("--seeds", type=Path, required=True, help="CSV file to write, by seed")
 args = parser.parse_args()
 
 rows = files.read_json(args.rows)
@@ -25,3 +26,4 @@ table = tables.main_table(seeds, detectors, pd.read_csv(args.complexity, index_c
 
 for path in (args.csv, args.md, args.tex):
     tables.write(path, table)
+tables.write(args.seeds, seeds)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mtpd.adaptation.moments import Level, Moments
-from mtpd.data.pipelines import rescaled
+from mtpd.data.views import View
 from mtpd.detectors import taps
 
 RIDGES = [10 ** (quarter / 4) for quarter in range(-20, 9)]  # 1e-5 to 100, for channels of variance 1
@@ -32,8 +32,8 @@ def measure(
     Args:
         detectors: mmdet detectors by name, in eval mode, on one device.
         modules: names of the modules to read, by detector; None finds them.
-        scales: scale of the images that each detector sees, relative to the batches.
-        batches: probe images, each a mmengine batch of one image (``inputs``).
+        scales: scale of the images that each detector sees, relative to ``inputs`` of the batches.
+        batches: probe images, each a mmengine batch of one image, at every scale (``mtpd.data.views``).
         half: on how many of them the maps are fitted; the rest is held out.
 
     Returns:
@@ -46,8 +46,14 @@ def measure(
         for s, _ in taps.pair_by_stride(found[source], found[target])
     ]
     levels: dict[tuple[int, bool], Level] = defaultdict(Level)
+    views = {name: View(detector.data_preprocessor, scales[name]) for name, detector in detectors.items()}
+    divisor = max(detector.data_preprocessor.pad_size_divisor for detector in detectors.values())
     for index, batch in enumerate(batches):
-        features = {name: _features(detectors[name], found[name], batch, scales[name]) for name in detectors}
+        size = tuple(-(-side // divisor) * divisor for side in batch["inputs"][0].shape[1:])
+        features = {
+            name: _features(detector, found[name], views[name](batch, size))
+            for name, detector in detectors.items()
+        }
         for stride in sorted({tap.stride for *_, tap in pairs}):
             common = {name: own[stride] for name, own in features.items() if stride in own}
             levels[stride, index < half].add(common)
@@ -60,10 +66,10 @@ def measure(
 
 
 @torch.no_grad()
-def _features(detector: nn.Module, found: list[taps.Tap], batch: dict, scale: float) -> dict[int, Tensor]:
+def _features(detector: nn.Module, found: list[taps.Tap], images: Tensor) -> dict[int, Tensor]:
     """Levels by stride."""
     with taps.recorded(detector, {tap.module for tap in found}) as outputs:
-        detector.extract_feat(rescaled(detector.data_preprocessor(batch, False)["inputs"], scale))
+        detector.extract_feat(images)
     return dict(zip([tap.stride for tap in found], taps.read(outputs, found), strict=True))
 
 

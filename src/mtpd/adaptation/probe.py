@@ -32,16 +32,17 @@ def adaptation_costs(
     }
     scales = {name: spec["image_scale"] for name, spec in specs.items()}
     modules = {name: spec["taps"] for name, spec in specs.items()}
-    images = _training_images(dataset, classes, next(iter(specs.values())))
+    images = _training_images(dataset, classes, next(iter(specs.values())), scales)
     count = min(settings["probe_images"], len(images))
     chosen = np.random.default_rng(settings["seed"]).permutation(len(images))[:count]
     batches = DataLoader(Subset(images, chosen.tolist()), batch_size=1, collate_fn=pseudo_collate)
     return cost.measure(models, modules, scales, batches, count // 2)
 
 
-def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict):
-    """The training split as a data set, prepared as for validation (no flips)."""
+def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict, scales: dict[str, float]):
+    """The training split as a data set, prepared as for validation (no flips), at every scale."""
     config = configs.load_config(spec["config"], spec["overrides"], classes)
     swapped = {**dataset, "val": dataset["train"]}
-    pipelines.add_validation(config, swapped, classes, workers=0)
+    others = tuple(sorted({*scales.values()} - {1}))
+    pipelines.add_validation(config, swapped, classes, workers=0, scales=others)
     return DATASETS.build(config.val_dataloader.dataset)

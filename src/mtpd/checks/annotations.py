@@ -175,8 +175,8 @@ def _has_object(content: dict, least_side: int) -> bool:
 
 
 def _has_scored_object(content: dict) -> bool:
-    """Whether pycocotools scores any object: without one, every AP is -1."""
-    return any(not item["iscrowd"] and not item.get("ignore") for item in content["annotations"])
+    """Whether pycocotools scores any object: without one, every AP is -1. It does not look at ``ignore``."""
+    return any(not item["iscrowd"] for item in content["annotations"])
 
 
 def _wrong_images(content: dict, folder: str, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 
 from mmengine.config import Config, ConfigDict
-from torch import Tensor
-from torch.nn.functional import interpolate
+
+from mtpd.data import views  # noqa: F401, registers transforms
 
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
-def add_validation(config: Config, dataset: dict, classes: tuple[str, ...], workers: int) -> None:
+def add_validation(
+    config: Config, dataset: dict, classes: tuple[str, ...], workers: int, scales: tuple[float, ...] = ()
+) -> None:
     """Add the pipeline and loaders of the validation split, the same for every detector of an experiment.
 
     Args:
@@ -19,8 +21,10 @@ def add_validation(config: Config, dataset: dict, classes: tuple[str, ...], work
         dataset: as made by ``mtpd.experiment.specs.dataset``.
         classes: names of the classes.
         workers: data loaders.
+        scales: other scales at which images are given, too (``mtpd.data.views``).
     """
-    pipeline = [*_resized(dataset), ConfigDict(type="PackDetInputs", meta_keys=META)]
+    load, resize = _resized(dataset)
+    pipeline = [*_loaded(load, scales), resize, _packed(scales, meta_keys=META)]
     # One image a batch: padding to the shape of others changes features near the border, up to 40% of the
     # largest value, and even where shapes are equal, other kernels change the last digits.
     loader = _loader(dataset["val"], classes, pipeline, batch_size=1, workers=workers)
@@ -29,7 +33,12 @@ def add_validation(config: Config, dataset: dict, classes: tuple[str, ...], work
 
 
 def add_training(
-    config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int
+    config: Config,
+    dataset: dict,
+    classes: tuple[str, ...],
+    batch_size: int,
+    workers: int,
+    scales: tuple[float, ...] = (),
 ) -> None:
     """Add the pipeline and loader of the training split.
 
@@ -40,6 +49,7 @@ def add_training(
         classes: names of the classes.
         batch_size: images of a batch of one process.
         workers: data loaders.
+        scales: other scales at which images are given, too (``mtpd.data.views``).
     """
     labels = ConfigDict(
         type="LoadAnnotations", with_bbox=True, with_mask="mask_head" in config.model.get("roi_head", {})
@@ -48,7 +58,7 @@ def add_training(
     if dataset.get("scales"):
         resize = ConfigDict(type="RandomChoiceResize", scales=dataset["scales"], keep_ratio=True)
     flip = ConfigDict(type="RandomFlip", prob=dataset["flip"])
-    pipeline = [load, labels, resize, flip, ConfigDict(type="PackDetInputs")]
+    pipeline = [*_loaded(load, scales), labels, resize, flip, _packed(scales)]
     loader = _loader(dataset["train"], classes, pipeline, batch_size, workers)
     loader.dataset.filter_cfg = ConfigDict(
         filter_empty_gt=dataset["skip_empty_images"], min_size=dataset["min_image_side"]
@@ -60,6 +70,17 @@ def _resized(dataset: dict) -> list[ConfigDict]:
     """Steps that load an image and resize it to the scale of the data set."""
     resize = ConfigDict(type="Resize", scale=tuple(dataset["scale"]), keep_ratio=True)
     return [ConfigDict(type="LoadImageFromFile"), resize]
+
+
+def _loaded(load: ConfigDict, scales: tuple[float, ...]) -> list[ConfigDict]:
+    """The step that loads an image, which is kept if it is needed at other scales."""
+    return [load, ConfigDict(type="KeepImage")] if scales else [load]
+
+
+def _packed(scales: tuple[float, ...], **settings) -> ConfigDict:
+    if not scales:
+        return ConfigDict(type="PackDetInputs", **settings)
+    return ConfigDict(type="PackAtScales", scales=list(scales), **settings)
 
 
 def _loader(
@@ -90,10 +111,3 @@ def at_scale(dataset: dict, spec: dict) -> dict:
 def _scaled(scale: list[int], spec: dict) -> tuple[int, int]:
     width, height = scale
     return round(width * spec["image_scale"]), round(height * spec["image_scale"])
-
-
-def rescaled(images: Tensor, scale: float) -> Tensor:
-    """Images (N x 3 x H x W) at another scale; as they are at 1."""
-    if scale == 1:
-        return images
-    return interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)

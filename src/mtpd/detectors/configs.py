@@ -16,11 +16,16 @@ from mtpd.experiment.schema import MMDET
 
 
 def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Config:
-    """The mmdet config of a detector, with heads for ``classes`` (``mmdet::x/y.py`` or a file)."""
+    """The mmdet config of a detector, with heads for ``classes`` (``mmdet::x/y.py`` or a file).
+
+    Augmentation of whole batches is left out, as the config's pipeline is: it would change the student's
+    images and not the teacher's.
+    """
     if source.startswith(MMDET):
         source = str(Path(mmdet.__file__).parent / ".mim/configs" / source.removeprefix(MMDET))
     config = Config.fromfile(source)
     config.merge_from_dict(copy.deepcopy(overrides))  # mmengine takes _delete_ out of them
+    (config.model.get("data_preprocessor") or {}).pop("batch_augments", None)
     _set_classes(config.model, len(classes))
     return Config({"default_scope": "mmdet", "model": config.model})
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mtpd.data.pipelines import rescaled
+from mtpd.data.views import View
 from mtpd.detectors import configs, taps
 from mtpd.distill.losses import LOSSES
 
@@ -55,36 +53,35 @@ def _relative(boxes, shape) -> Tensor:
 
 def _same_images(student: nn.Module, teacher: nn.Module) -> bool:
     """Whether two preprocessors make the same of an image; then it is made once."""
-    if type(student) is not type(teacher) or student.batch_augments:
+    if type(student) is not type(teacher):
         return False
-    plain = ("_enable_normalize", "_channel_conversion", "pad_size_divisor", "pad_value")
+    plain = ("_enable_normalize", "_channel_conversion", "pad_value")
     return all(getattr(student, name) == getattr(teacher, name) for name in plain) and all(
         torch.equal(ours, theirs) for ours, theirs in zip(student.buffers(), teacher.buffers(), strict=True)
     )
 
 
 class Preprocessor(nn.Module):
-    """The student's preprocessing, and each teacher's own normalisation of the same images."""
+    """The student's preprocessing, and each teacher's own view of the same images."""
 
     def __init__(self, student: nn.Module, teachers: list[nn.Module], scales: list[float]):
         super().__init__()
         self.student = student.data_preprocessor
-        self.teachers = nn.ModuleList(copy.deepcopy(teacher.data_preprocessor) for teacher in teachers)
-        self.scales = scales
-        for own in self.teachers:  # the same padding for all, so that grids differ only by their strides
-            own.pad_size_divisor = self.student.pad_size_divisor
-        self.as_the_student = [_same_images(self.student, own) for own in self.teachers]
+        given = zip(teachers, scales, strict=True)
+        self.teachers = nn.ModuleList(View(teacher.data_preprocessor, scale) for teacher, scale in given)
+        self.as_the_student = [
+            view.scale == 1 and _same_images(self.student, view.preprocessor) for view in self.teachers
+        ]
 
     def forward(self, data: dict, training: bool = False) -> dict:
         if not training:
             return self.student(data, training)
-        images = list(data["inputs"])
+        given = dict(data)
         found = self.student(data, training)
-        normalised = [
-            found["inputs"] if same else teacher({"inputs": images}, False)["inputs"]
-            for teacher, same in zip(self.teachers, self.as_the_student, strict=True)
-        ]
-        return {**found, "teacher_inputs": list(map(rescaled, normalised, self.scales))}
+        size = found["inputs"].shape[2:]
+        views = zip(self.teachers, self.as_the_student, strict=True)
+        seen = [found["inputs"] if same else view(given, size) for view, same in views]
+        return {**found, "teacher_inputs": seen}
 
 
 class Distiller(BaseModel):
@@ -98,7 +95,8 @@ class Distiller(BaseModel):
         loss: key of ``LOSSES``.
         options: keyword arguments of the loss.
         modules: names of the modules to read, for the student and each teacher; None finds them.
-        scales: scale of the images that each teacher sees, relative to the student's.
+        scales: scale of the images that each teacher sees, relative to the student's; a batch has them at
+            every scale (``mtpd.data.views``).
         device: of the teachers (the runner moves the student).
         adaptors: ``where-needed`` (where the numbers of channels differ), ``always``, or ``from-identity``
             (always; where the numbers are equal, they begin as the identity).

@@ -66,8 +66,3 @@ class Layout:
     def stage(self, student: str, recipe: str, chain: object, seed: int | str) -> str:
         """The folder of a stage's results; the chain names its teachers up to this stage."""
         return STAGE.format(dataset=self.dataset, student=student, recipe=recipe, chain=chain, seed=seed)
-
-    def finished_stages(self, student: str) -> int:
-        """How many stages of a student have written their checkpoint."""
-        pattern = self.stage(student, "*", "*", "*")
-        return len(list(Path().glob(f"{pattern}/student.pth")))

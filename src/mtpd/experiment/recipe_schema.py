@@ -103,3 +103,13 @@ class Recipe(Model):
             text = " (YAML reads 8e-4 as text, and 8.0e-4 as a number)" * isinstance(rate, str)
             raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0{text}")
         return self
+
+    @model_validator(mode="after")
+    def _one_cycle_has_one_rate(self) -> Recipe:
+        """mmengine's one-cycle schedule gives every parameter the same rate."""
+        if self.schedule.kind == "one-cycle" and "lr_mult" in str(self.paramwise):
+            raise ValueError(
+                "paramwise: found a factor of the learning rate (lr_mult), which schedule.kind: one-cycle "
+                "would ignore; expected none, or schedule.kind: step"
+            )
+        return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from mtpd.experiment import chains
@@ -42,14 +41,6 @@ def longest_chain(experiment: Experiment, arm: str, student: str) -> int:
         return count
     most = {"strongest": 1, "pairs": 2}.get(spec.policy, experiment.order.max_teachers)
     return min(count, most)
-
-
-def most_stages(experiment: Experiment, arm: str, student: str) -> int:
-    """How many stages an arm has at most for one student and seed."""
-    spec, stages = experiment.arms[arm], longest_chain(experiment, arm, student)
-    if spec.policy not in SEVERAL_CHAINS:
-        return stages
-    return stages * math.perm(len(set(experiment.pools[spec.pool]) - {student}), stages)
 
 
 def ordered_pools(experiment: Experiment) -> list[tuple[str, str]]:

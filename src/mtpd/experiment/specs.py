@@ -132,7 +132,8 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
     """What ``mtpd.checks`` looks at before the first job."""
     settings = experiment.dataset.model_dump(include={"skip_bad_boxes"})
     generate = experiment.dataset.generate
-    settings |= {"generated": bool(generate), "val_images": generate.val if generate else None}
+    settings |= {"generated": bool(generate)}
+    settings |= {f"{name}_images": getattr(generate, name) if generate else None for name in SPLITS}
     if stands_in_for := stood_in_for(experiment):
         settings["stands_in_for"] = stands_in_for
     students = {student for arm in experiment.arms for student in rows.students(experiment, arm)}
@@ -177,16 +178,6 @@ def _inheriting_pairs(experiment: Experiment) -> list[tuple[str, str]]:
         sources = teachers if recipe.inherit in INHERIT else [recipe.inherit] * bool(teachers)
         pairs |= {(student, source) for student in rows.students(experiment, name) for source in sources}
     return sorted(pairs)
-
-
-def stages_to_come(experiment: Experiment, layout: Layout) -> dict[str, int]:
-    """How many stages are left to train at most, by student."""
-    left: dict[str, int] = {}
-    for name in experiment.arms:
-        for student in rows.students(experiment, name):
-            count = rows.most_stages(experiment, name, student) * len(rows.seeds(experiment, name))
-            left[student] = left.get(student, 0) + count
-    return {student: max(0, count - layout.finished_stages(student)) for student, count in left.items()}
 
 
 def loaders(compute: Compute, gpus: int, threads: int) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import permutations
+from pathlib import Path
 
 from mtpd.experiment import chains, rows, specs
 from mtpd.experiment.layout import Layout
@@ -55,6 +57,20 @@ def stages(experiment: Experiment, layout: Layout, orders: Known) -> dict[str, N
                 for seed in rows.seeds(experiment, name):
                     graph.add(student, arm.recipe, chain, seed, name, waiting)
     return graph.nodes
+
+
+def to_train(nodes: Iterable[Node]) -> dict[str, int]:
+    """How many stages have no ``student.pth`` yet, by student."""
+    open_stages = (node for node in nodes if not (node.known and Path(node.key, "student.pth").exists()))
+    return dict(Counter(node.student for node in open_stages))
+
+
+def shortest_stages(nodes: Iterable[Node]) -> dict[str, int]:
+    """Epochs of the shortest stage, by recipe."""
+    shortest: dict[str, int] = {}
+    for node in nodes:
+        shortest[node.recipe] = min(node.epochs, shortest.get(node.recipe, node.epochs))
+    return shortest
 
 
 def _alone(epochs: int) -> chains.Chain:

@@ -36,10 +36,9 @@ def student_and_teachers(
     _keep_weights(student)
     if not teachers:
         return student, inherited
-    scales = [spec["image_scale"] / stage.student["image_scale"] for spec in stage.teachers]
     loss = stage.recipe["loss"]
     taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
-    settings = loss["name"], loss["options"], taps, scales, get_device(), loss["adaptors"]
+    settings = loss["name"], loss["options"], taps, stage.teacher_scales(), get_device(), loss["adaptors"]
     return Distiller(student, teachers, *settings), inherited
 
 
@@ -52,7 +51,8 @@ def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict
 
 
 def _keep_weights(student: nn.Module) -> None:
-    """The runner calls init_weights() before training; it must not overwrite the weights of this stage."""
-    for module in student.modules():
-        if hasattr(module, "_is_init"):
-            module._is_init = True
+    """The runner calls init_weights() before training; it must not overwrite the weights of this stage.
+
+    mmengine's mark of what is initialised is not enough: detectors of the DETR family draw weights anyway.
+    """
+    student.init_weights = lambda: None

@@ -1,4 +1,4 @@
-"""The optimiser of a stage and its learning rates, as mmengine's configs."""
+"""The optimiser of a stage, as mmengine's config."""
 
 from __future__ import annotations
 
@@ -17,22 +17,3 @@ def optim_wrapper(recipe: dict, passes: int = 1) -> dict:
     if recipe["precision"] == "float32":
         return wrapper
     return {"type": Mixed, "dtype": recipe["precision"], **wrapper}
-
-
-def schedules(recipe: dict, epochs: int) -> list[dict]:
-    """Configs of mmengine's schedulers for a stage of that many epochs."""
-    settings = recipe["schedule"]
-    if settings["kind"] == "one-cycle":
-        return [
-            {
-                "type": "OneCycleLR",
-                "eta_max": recipe["optimizer"]["lr"],
-                "by_epoch": True,
-                "total_steps": epochs,
-                "convert_to_iter_based": True,
-            }
-        ]
-    milestones = sorted({max(1, round(part * epochs)) for part in settings["milestones"]})
-    warmup = {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "end": settings["warmup_iters"]}
-    steps = {"type": "MultiStepLR", "milestones": milestones, "gamma": settings["gamma"], "end": epochs}
-    return [warmup, steps] if settings["warmup_iters"] else [steps]

@@ -27,7 +27,7 @@ from mtpd.evaluation import metrics, samples
 from mtpd.evaluation.truth import DEFAULT
 from mtpd.monitoring import trackers
 from mtpd.monitoring.progress import JOBS, ProgressFile, teller
-from mtpd.training import failures, lock, optimisation, steps
+from mtpd.training import failures, lock, optimisation, schedules, steps
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
@@ -79,6 +79,10 @@ class Stage:
     def micro_batch(self) -> int:
         """Images of one forward and backward pass."""
         return self.recipe["micro_batch_size"] or self.recipe["batch_size"]
+
+    def teacher_scales(self) -> list[float]:
+        """Scale of the images that each teacher sees, relative to the student's."""
+        return [spec["image_scale"] / self.student["image_scale"] for spec in self.teachers]
 
     def images_of_process(self) -> int:
         """Images of a step that this process works on; a ValueError if a step cannot be divided evenly."""
@@ -149,7 +153,8 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     broadcast_object_list(found)
     newest = found[0]
     dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
-    pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
+    others = tuple(sorted({*stage.teacher_scales()} - {1}))
+    pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers, others)
     pipelines.add_validation(config, dataset, classes, stage.workers)
     model, inherited = student_and_teachers(stage, config, classes, resuming=newest is not None)
     evaluator = stage.dataset.get("evaluator", DEFAULT)
@@ -202,7 +207,7 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
             "micro_batch": micro_batch,
         },
         optim_wrapper=optimisation.optim_wrapper(recipe, stage.images_of_process() // micro_batch),
-        param_scheduler=optimisation.schedules(recipe, stage.epochs),
+        param_scheduler=schedules.schedules(recipe, stage.epochs),
         default_hooks={"checkpoint": None, "logger": {"type": "LoggerHook", "interval": 20}},
         custom_hooks=hooks,
         load_from=str(newest) if newest else None,
