@@ -34,6 +34,7 @@ KEYS = [
     ("recipes.pkd.loss.name", "pdk", "recipes.pkd.loss.name: found 'pdk'"),
     ("recipes.pkd.loss.options", {"wieght": 3}, "recipes.pkd.loss: options: pkd has no 'wieght'; did you mean 'weight'?"),
     ("recipes.pkd.loss.options", {"weight": -1}, "recipes.pkd.loss.options.weight: found -1"),
+    ("recipes.alone.inherit", "swin", "detectors.student.train.recipe: found a recipe with inherit: swin; a detector is trained without another"),
     ("recipes.pkd.inherit", "frist", "recipes.pkd.inherit: found 'frist', did you mean 'first'?"),
     ("students", "student", "students: found 'student'; expected a list, like [student]"),
     ("recipes.pkd.optimizer.lr", "8e-4", "recipes.pkd: optimizer.lr: found '8e-4'; expected a number, at least 0 (YAML reads 8e-4 as text"),

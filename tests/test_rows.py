@@ -171,6 +171,9 @@ def test_a_stage_is_told_of_its_own_teacher_only():
         ("r18w32", "r18w16@1+swin32@1", None),
         ("first", "swin32~r18w16@1", "swin32"),
         ("each", "none@1", None),
+        ("first", "none@1", None),
+        ("r18w32", "none@1", "r18w32"),
+        ("r18w32", "none@1+none@1", None),
     ],
 )
 def test_whose_neck_and_heads_a_stage_takes(inherit, chain, source):
@@ -180,6 +183,13 @@ def test_whose_neck_and_heads_a_stage_takes(inherit, chain, source):
     assert specs.inherited_detector(found, "pkd", chain) == source
     spec = specs.stage(found, LAYOUT, "r18w8", "pkd", chain, 0)
     assert (spec["inherits"] or {}).get("config") == (source and found.detectors[source].config)
+
+
+def test_an_arm_without_a_teacher_can_inherit_and_then_it_is_checked():
+    recipes = small()["recipes"]
+    recipes["given"] = {**recipes["alone"], "inherit": "swin32"}
+    found = experiment(recipes=recipes, arms={"given": {"recipe": "given", "chain": "none@1"}})
+    assert specs.checks(found, LAYOUT)["inherits"] == [("r18w8", "swin32")]
 
 
 def test_a_student_that_starts_from_its_own_weights_inherits_only_from_each_teacher():

@@ -172,6 +172,11 @@ def _detector_problems(experiment: Experiment) -> Iterator[str]:
                 f"detectors.{key}.train.recipe: found a recipe with start: student; "
                 "a detector cannot be trained from itself"
             )
+        if detector.train and (source := experiment.recipes[detector.train.recipe].inherit) not in INHERIT:
+            yield (
+                f"detectors.{key}.train.recipe: found a recipe with inherit: {source}; "
+                "a detector is trained without another; expected a recipe of its own"
+            )
 
 
 def _is_no_text_in_a_table(name: str) -> bool:

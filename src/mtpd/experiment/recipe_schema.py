@@ -63,7 +63,8 @@ class Recipe(Model):
     inherit: Name = Field(
         "first",
         description="whose neck and heads the student takes: first (stage 1 takes its teacher's), each "
-        "(every stage takes its own teacher's), none, or a detector's name (stage 1 takes that one's)",
+        "(every stage takes its own teacher's), none, or a detector's name (stage 1 takes that one's, "
+        "also without a teacher)",
     )
     optimizer: Settings = Field(
         default_factory=lambda: {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}

@@ -102,13 +102,10 @@ def complexity(experiment: Experiment, layout: Layout) -> dict:
 def inherited_detector(experiment: Experiment, recipe: str, chain: str) -> str | None:
     """The detector whose neck and heads the student takes at the start of a chain's last stage, if any."""
     stages, settings = chains.parse(chain), experiment.recipes[recipe]
-    if not stages.last.teachers or settings.inherit == "none":
+    if settings.inherit != "each" and (stages.parent or settings.start == "student"):
         return None
-    if settings.inherit == "each":
-        return stages.last.teachers[0]
-    if stages.parent or settings.start == "student":
-        return None
-    return stages.last.teachers[0] if settings.inherit == "first" else settings.inherit
+    teacher = next(iter(stages.last.teachers), None)
+    return {"none": None, "first": teacher, "each": teacher}.get(settings.inherit, settings.inherit)
 
 
 def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> dict:
@@ -175,7 +172,7 @@ def _inheriting_pairs(experiment: Experiment) -> list[tuple[str, str]]:
         teachers = rows.teachers(experiment, arm)
         if arm.chain and recipe.inherit == "first":
             teachers = chains.parse(arm.chain).stages[0].teachers[:1]
-        sources = teachers if recipe.inherit in INHERIT else [recipe.inherit] * bool(teachers)
+        sources = teachers if recipe.inherit in INHERIT else [recipe.inherit]
         pairs |= {(student, source) for student in rows.students(experiment, name) for source in sources}
     return sorted(pairs)
 
