@@ -85,7 +85,8 @@ def test_the_checks_can_run_alone(folder, experiment):
     assert code == 0, said
     assert "data/train: EXIF turns 1 images: boxes must be drawn on the turned images" in said
     assert (
-        "recipes.pkd.schedule.warmup_iters: found 500, but the shortest stage has only 1 iterations" in said
+        "recipes.pkd.schedule.warmup_iters: found 500, but the shortest stage may have only 1 iterations"
+        in said
     )
     assert [path.name for path in (folder / "results").iterdir()] == ["own"]
     (folder / "data/val.json").write_text("{")

@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from conftest import RECIPE
 from mmdet.structures.mask import BitmapMasks
 from test_distiller import batch, losses, total
 
+from mtpd.data import shapes
 from mtpd.detectors import configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.distill.distiller import Distiller
-from mtpd.training.models import _keep_weights
+from mtpd.training.models import student_and_teachers
+from mtpd.training.stage import Stage
 
 CLASSES = ("disc", "square", "triangle")
 TWO_STAGE = [4, 8, 16, 32]
@@ -156,15 +159,17 @@ def test_a_teacher_may_see_larger_images():
     assert sizes == [(96, 96)]
 
 
-@pytest.mark.parametrize("distilled", [False, True])
-def test_a_parent_of_the_detr_family_keeps_its_weights(distilled):
+def test_a_parent_of_the_detr_family_keeps_its_weights(dataset, tmp_path):
     """The runner calls init_weights(), which draws the transformer anew even where it is marked."""
-    student = stock("deformable_detr/deformable-detr_r50_16xb2-50e_coco.py")
-    before = {name: value.clone() for name, value in student.state_dict().items()}
-    _keep_weights(student)
-    model = Distiller(student, [stock(RETINANET)], "pkd", {}) if distilled else student
+    config = "mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py"
+    student = {"config": config, "overrides": {}, "image_scale": 1, "taps": None}
+    parent = stock(config.removeprefix("mmdet::"), shapes.CLASSES)
+    torch.save({"state_dict": parent.state_dict()}, tmp_path / "parent.pth")
+    stage = Stage(dataset, student, RECIPE, epochs=1, seed=0, parent=str(tmp_path / "parent.pth"))
+    built = configs.without_pretraining(configs.load_config(config, {}, shapes.CLASSES))
+    model, _ = student_and_teachers(stage, built, shapes.CLASSES, resuming=False)
     model.init_weights()
-    for name, value in student.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    type(student).init_weights(student)
-    assert not torch.equal(student.level_embed, before["level_embed"])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, parent.state_dict()[name]), name
+    type(model).init_weights(model)
+    assert not torch.equal(model.level_embed, parent.level_embed)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from conftest import PROJECT
@@ -89,8 +90,22 @@ def test_finished_stages_are_not_trained_again():
 def test_what_is_left_to_write_counts_only_this_experiments_results():
     finished("swin32@8")
     finished("swin32@99")  # of another experiment on the same data
-    left = stage_graph.to_train(planned(ORDERS).nodes.values())
+    left = Counter(node.student for node in stage_graph.to_train(planned(ORDERS).nodes.values()))
     assert left == {"r18w16": 1, "r18w32": 1, "swin32": 1, STUDENT: 6}
+
+
+def test_orders_of_another_pool_or_without_a_policy_are_not_known():
+    path = files.Path(LAYOUT.order(STUDENT, "all", "order.json"))
+    path.parent.mkdir(parents=True)
+    known = stage_graph.known_orders(load_experiment(small()), LAYOUT)
+    assert known(STUDENT, "all") is None
+    for orders, fits in (
+        (ORDERS, True),
+        ({**ORDERS, "bgs": [["renamed", "swin32"]]}, False),
+        ({"bgs": ORDERS["bgs"]}, False),
+    ):
+        files.write_json(path, {"orders": orders})
+        assert known(STUDENT, "all") == (orders if fits else None)
 
 
 def test_the_shortest_stage_of_each_recipe():

@@ -13,8 +13,8 @@ from PIL import Image
 
 from mtpd.adaptation.cost import measure
 from mtpd.data import pipelines, shapes
-from mtpd.data.views import View, key
-from mtpd.detectors import configs
+from mtpd.data.views import View, at_scales, key
+from mtpd.detectors import checkpoints, configs
 from mtpd.distill.distiller import Distiller
 from mtpd.training.randomness import seed_everything
 from mtpd.training.stage import train
@@ -32,15 +32,15 @@ def loaded(dataset, scales, flip):
     init_default_scope("mmdet")
     config = configs.load_config(str(PROJECT / "config/detectors/r18_w8.py"), {}, shapes.CLASSES)
     half = pipelines.at_scale({**dataset, "flip": flip, "scales": None}, {"image_scale": 0.5})
-    pipelines.add_training(config, half, shapes.CLASSES, 2, 0, scales)
-    return DATASETS.build(config.train_dataloader.dataset)
+    pipelines.add_training(config, half, shapes.CLASSES, 2, 0)
+    return DATASETS.build(at_scales(config.train_dataloader, scales).dataset)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_a_teacher_at_full_scale_gets_the_file_itself(flip, dataset):
     """The images have the data set's scale, 64 pixels, so at twice the student's 32 nothing is resized."""
     seed_everything(0)
-    images = loaded(dataset, (0.5, 2.0), flip)
+    images = loaded(dataset, [0.5, 1.0, 2.0], flip)
     for number in range(len(images)):
         packed = images[number]
         file = pixels(packed["data_samples"].img_path)
@@ -68,15 +68,19 @@ def test_a_student_at_half_the_scale_is_taught_on_sharp_images(dataset, teacher,
     ]
     assert len(seen) == 12
     assert all(any(torch.equal(image, other) for other in expected) for image in seen)
+    saved = checkpoints.read_checkpoint(tmp_path / "out/student.pth")["meta"]["cfg"]
+    assert "PackDetInputs" in saved and "AtScales" not in saved  # stock mmdet knows its transforms
 
 
 def test_padding_is_the_same_part_of_the_batch_at_every_scale():
     preprocessor = build("r18_w8").data_preprocessor
-    images = {key(scale): [torch.ones(3, round(35 * scale), round(50 * scale))] for scale in (1, 1.5)}
+    sizes = ((35, 50), (40, 21))
     for scale in (1, 1.5):
-        seen = View(preprocessor, scale)(images, (64, 64))
-        assert seen.shape == (1, 3, 64 * scale, 64 * scale)
-        assert (seen[0, 0] != 0).nonzero().max(0).values.tolist() == [round(35 * scale) - 1, 50 * scale - 1]
+        images = [torch.ones(3, round(height * scale), round(width * scale)) for height, width in sizes]
+        seen = View(preprocessor, scale)({key(scale): images}, (64, 64))
+        assert seen.shape == (2, 3, 64 * scale, 64 * scale)
+        for one, image in zip(seen, images, strict=True):
+            assert ((one[0] != 0).nonzero().max(0).values + 1).tolist() == list(image.shape[1:])
     assert preprocessor.pad_size_divisor == 32  # the detector's own is as it was
 
 

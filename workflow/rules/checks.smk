@@ -6,6 +6,7 @@ They are no rule: Snakemake cannot make every job wait for one without also reru
 import importlib.util
 import os
 import subprocess
+from collections import Counter
 
 from mtpd import gpus
 from mtpd.checks import disk, schedules, subjects
@@ -58,11 +59,17 @@ def problems_of_subjects():
         detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
     passed = subjects.Passed(spec, Path(folders.CHECKS))
     wrong = check_with_torch(spec) if passed.to_check() else []
-    stages = stage_graph.stages(experiment, layout, layout.known_orders).values()
+    left = stages_to_train()
     if not experiment.rehearsal:  # its stages are always too short
-        for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(stages)):
+        for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(left)):
             logger.warning(line)
-    return wrong + disk.problems(spec, passed, stage_graph.to_train(stages))
+    return wrong + disk.problems(spec, passed, Counter(stage.student for stage in left))
+
+
+def stages_to_train():
+    """The stages without results; as many as there can be, where an order of teachers is not known."""
+    orders = stage_graph.known_orders(experiment, layout)
+    return stage_graph.to_train(stage_graph.stages(experiment, layout, orders).values())
 
 
 def gpu_problems():

@@ -8,7 +8,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.checks import disk
 from mtpd.data import coco
-from mtpd.experiment import plan, plan_text, specs, speeds
+from mtpd.experiment import plan, plan_text, specs, speeds, stage_graph
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import EXPERIMENT, REHEARSAL, Layout
 from mtpd.experiment.reading import read_file
@@ -39,7 +39,9 @@ def plan_page(args):
     measured = speeds.of_finished_stages(layout.dataset, images) if images else {}
     measured |= speeds.read(args.speeds) if args.speeds else {}
     sizes = stage_sizes(experiment, layout)
-    found = plan.plan(experiment, layout, layout.known_orders, images, measured, sizes)
+    found = plan.plan(
+        experiment, layout, stage_graph.known_orders(experiment, layout), images, measured, sizes
+    )
     return plan_text.page(found, plan.sources(experiment, layout), args.gpus)
 
 

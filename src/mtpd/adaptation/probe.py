@@ -10,7 +10,7 @@ from mmengine.device import get_device
 from torch.utils.data import DataLoader, Subset
 
 from mtpd.adaptation import cost
-from mtpd.data import coco, pipelines
+from mtpd.data import coco, pipelines, views
 from mtpd.detectors import checkpoints, configs
 
 
@@ -43,6 +43,5 @@ def _training_images(dataset: dict, classes: tuple[str, ...], spec: dict, scales
     """The training split as a data set, prepared as for validation (no flips), at every scale."""
     config = configs.load_config(spec["config"], spec["overrides"], classes)
     swapped = {**dataset, "val": dataset["train"]}
-    others = tuple(sorted({*scales.values()} - {1}))
-    pipelines.add_validation(config, swapped, classes, workers=0, scales=others)
-    return DATASETS.build(config.val_dataloader.dataset)
+    pipelines.add_validation(config, swapped, classes, workers=0)
+    return DATASETS.build(views.at_scales(config.val_dataloader, [*scales.values()]).dataset)

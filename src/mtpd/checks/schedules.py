@@ -32,7 +32,7 @@ def _warmup(recipe: dict, epochs: int, images: int) -> Iterator[str]:
     iterations = math.ceil(images / batch) * epochs
     if warmup >= iterations:
         yield (
-            f"warmup_iters: found {warmup}, but the shortest stage has only {iterations} iterations "
+            f"warmup_iters: found {warmup}, but the shortest stage may have only {iterations} iterations "
             f"(epochs: {epochs}, images: {images}, batch size: {batch}): its learning rate would never reach "
             "optimizer.lr; expected far fewer, or kind: one-cycle"
         )

@@ -6,14 +6,10 @@ import os
 
 from mmengine.config import Config, ConfigDict
 
-from mtpd.data import views  # noqa: F401, registers transforms
-
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
-def add_validation(
-    config: Config, dataset: dict, classes: tuple[str, ...], workers: int, scales: tuple[float, ...] = ()
-) -> None:
+def add_validation(config: Config, dataset: dict, classes: tuple[str, ...], workers: int) -> None:
     """Add the pipeline and loaders of the validation split, the same for every detector of an experiment.
 
     Args:
@@ -21,10 +17,8 @@ def add_validation(
         dataset: as made by ``mtpd.experiment.specs.dataset``.
         classes: names of the classes.
         workers: data loaders.
-        scales: other scales at which images are given, too (``mtpd.data.views``).
     """
-    load, resize = _resized(dataset)
-    pipeline = [*_loaded(load, scales), resize, _packed(scales, meta_keys=META)]
+    pipeline = [*_resized(dataset), ConfigDict(type="PackDetInputs", meta_keys=META)]
     # One image a batch: padding to the shape of others changes features near the border, up to 40% of the
     # largest value, and even where shapes are equal, other kernels change the last digits.
     loader = _loader(dataset["val"], classes, pipeline, batch_size=1, workers=workers)
@@ -33,12 +27,7 @@ def add_validation(
 
 
 def add_training(
-    config: Config,
-    dataset: dict,
-    classes: tuple[str, ...],
-    batch_size: int,
-    workers: int,
-    scales: tuple[float, ...] = (),
+    config: Config, dataset: dict, classes: tuple[str, ...], batch_size: int, workers: int
 ) -> None:
     """Add the pipeline and loader of the training split.
 
@@ -49,7 +38,6 @@ def add_training(
         classes: names of the classes.
         batch_size: images of a batch of one process.
         workers: data loaders.
-        scales: other scales at which images are given, too (``mtpd.data.views``).
     """
     labels = ConfigDict(
         type="LoadAnnotations", with_bbox=True, with_mask="mask_head" in config.model.get("roi_head", {})
@@ -58,7 +46,7 @@ def add_training(
     if dataset.get("scales"):
         resize = ConfigDict(type="RandomChoiceResize", scales=dataset["scales"], keep_ratio=True)
     flip = ConfigDict(type="RandomFlip", prob=dataset["flip"])
-    pipeline = [*_loaded(load, scales), labels, resize, flip, _packed(scales)]
+    pipeline = [load, labels, resize, flip, ConfigDict(type="PackDetInputs")]
     loader = _loader(dataset["train"], classes, pipeline, batch_size, workers)
     loader.dataset.filter_cfg = ConfigDict(
         filter_empty_gt=dataset["skip_empty_images"], min_size=dataset["min_image_side"]
@@ -70,17 +58,6 @@ def _resized(dataset: dict) -> list[ConfigDict]:
     """Steps that load an image and resize it to the scale of the data set."""
     resize = ConfigDict(type="Resize", scale=tuple(dataset["scale"]), keep_ratio=True)
     return [ConfigDict(type="LoadImageFromFile"), resize]
-
-
-def _loaded(load: ConfigDict, scales: tuple[float, ...]) -> list[ConfigDict]:
-    """The step that loads an image, which is kept if it is needed at other scales."""
-    return [load, ConfigDict(type="KeepImage")] if scales else [load]
-
-
-def _packed(scales: tuple[float, ...], **settings) -> ConfigDict:
-    if not scales:
-        return ConfigDict(type="PackDetInputs", **settings)
-    return ConfigDict(type="PackAtScales", scales=list(scales), **settings)
 
 
 def _loader(

@@ -1,6 +1,7 @@
 """The same images at several scales: what each detector of a stage, or of a pool, gets of them.
 
-A detector with another ``image_scale`` gets the image resized once, to its own size, as in its evaluation.
+A detector with another ``image_scale`` gets the image resized once, to its own size: up to one pixel, that of
+its evaluation.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import TRANSFORMS
+from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -20,6 +22,18 @@ from torch.nn.functional import pad
 def key(scale: float) -> str:
     """Where a batch has its images at a scale, relative to those that its pipeline resizes."""
     return "inputs" if scale == 1 else f"inputs_at_{scale:g}"
+
+
+def at_scales(loader: ConfigDict, scales: list[float]) -> ConfigDict:
+    """A loader of ``mtpd.data.pipelines`` whose batches also have their images at these scales."""
+    others = sorted({*scales} - {1})
+    if not others:
+        return loader
+    loader = copy.deepcopy(loader)
+    load, *steps, pack = loader.dataset.pipeline
+    pack.update(type="PackAtScales", scales=others)
+    loader.dataset.pipeline = [load, ConfigDict(type="KeepImage"), *steps, pack]
+    return loader
 
 
 @TRANSFORMS.register_module()

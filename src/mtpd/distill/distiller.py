@@ -76,11 +76,10 @@ class Preprocessor(nn.Module):
     def forward(self, data: dict, training: bool = False) -> dict:
         if not training:
             return self.student(data, training)
-        given = dict(data)
-        found = self.student(data, training)
+        found = self.student({name: data[name] for name in ("inputs", "data_samples")}, training)
         size = found["inputs"].shape[2:]
         views = zip(self.teachers, self.as_the_student, strict=True)
-        seen = [found["inputs"] if same else view(given, size) for view, same in views]
+        seen = [found["inputs"] if same else view(data, size) for view, same in views]
         return {**found, "teacher_inputs": seen}
 
 

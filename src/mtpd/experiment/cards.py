@@ -9,7 +9,9 @@ from mtpd.experiment.schema import Experiment
 
 def export(experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int) -> dict:
     """What an exported student and its card depend on, apart from the student's files."""
-    names = {name for stage in chains.parse(chain).stages for name in stage.teachers}
+    stages = list(chains.parse(chain).prefixes)
+    inherited = [specs.inherited_detector(experiment, recipe, str(stage)) for stage in stages]
+    names = {*chains.parse(chain).teachers, *filter(None, inherited)}
     return {
         "dataset": specs.scored_dataset(experiment, layout),
         "data": _data(experiment),
@@ -19,6 +21,7 @@ def export(experiment: Experiment, layout: Layout, student: str, recipe: str, ch
         "recipe": recipe,
         "settings": experiment.recipes[recipe].model_dump(),
         "chain": chain,
+        "inherited": inherited,
         "seed": seed,
         "teachers": {
             name: {

@@ -58,8 +58,8 @@ class Layout:
     def order(self, student: str, pool: str, file: str) -> str:
         return f"{ORDER.format(dataset=self.dataset, student=student, pool=pool)}/{file}"
 
-    def known_orders(self, student: str, pool: str) -> dict[str, list[list[str]]] | None:
-        """The orders of a student and pool by policy; None before ``order_teachers`` has run."""
+    def written_orders(self, student: str, pool: str) -> dict[str, list[list[str]]] | None:
+        """The orders on disk of a student and pool, by policy, perhaps of an earlier experiment file."""
         path = Path(self.order(student, pool, "order.json"))
         return json.loads(path.read_text())["orders"] if path.exists() else None
 

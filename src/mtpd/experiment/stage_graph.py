@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -40,6 +39,19 @@ class Node:
         return UNKNOWN not in self.chain
 
 
+def known_orders(experiment: Experiment, layout: Layout) -> Known:
+    """Gives the orders on disk, unless they are of another pool, or lack a policy that an arm asks for."""
+
+    def known(student: str, pool: str) -> Orders | None:
+        found = layout.written_orders(student, pool) or {}
+        asked = {arm.policy for arm in experiment.arms.values() if arm.pool == pool}
+        teachers = {name for orders in found.values() for order in orders for name in order}
+        fits = asked <= found.keys() and teachers <= set(experiment.pools[pool])
+        return found if fits else None
+
+    return known
+
+
 def stages(experiment: Experiment, layout: Layout, orders: Known) -> dict[str, Node]:
     """Every stage by its key.
 
@@ -59,10 +71,9 @@ def stages(experiment: Experiment, layout: Layout, orders: Known) -> dict[str, N
     return graph.nodes
 
 
-def to_train(nodes: Iterable[Node]) -> dict[str, int]:
-    """How many stages have no ``student.pth`` yet, by student."""
-    open_stages = (node for node in nodes if not (node.known and Path(node.key, "student.pth").exists()))
-    return dict(Counter(node.student for node in open_stages))
+def to_train(nodes: Iterable[Node]) -> list[Node]:
+    """Those that have no ``student.pth`` yet."""
+    return [node for node in nodes if not (node.known and Path(node.key, "student.pth").exists())]
 
 
 def shortest_stages(nodes: Iterable[Node]) -> dict[str, int]:

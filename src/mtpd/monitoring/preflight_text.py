@@ -14,9 +14,9 @@ def lines(found: dict) -> list[str]:
 
 def in_short(found: dict) -> str:
     """For ``make status``, one line: the losses are detection and distillation of the first batch."""
-    if not found["teachers"]:
-        return "no teacher"
     share = found["student"]["inherited_share"]
+    if not found["teachers"]:
+        return "no teacher" + f"; inherited {share:.0%}" * bool(share)
     return (
         f"teacher: {', '.join(map(_ap, found['teachers']))}; inherited {share:.0%}; losses "
         f"{found['detection_loss']:.3g} + {found['distillation_loss']:.3g}, gradient {_gradient(found)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import layout, specs, speeds
+from mtpd.experiment import layout, specs, speeds, stage_graph
 from mtpd.experiment import plan as plans
 from mtpd.experiment.plan import Plan
 from mtpd.experiment.schema import Experiment
@@ -56,7 +56,14 @@ def name(node: Node) -> str:
 
 def now(experiment: Experiment, paths: layout.Layout) -> tuple[Plan, list[Status]]:
     """The plan, with the speeds that were seen, and every stage of it. Args: ``paths``, of the experiment."""
-    found = plans.plan(experiment, paths, paths.known_orders, images=1, measured={}, bytes_of_stage={})
+    found = plans.plan(
+        experiment,
+        paths,
+        stage_graph.known_orders(experiment, paths),
+        images=1,
+        measured={},
+        bytes_of_stage={},
+    )
     statuses = [_status(node, found, paths) for node in found.nodes.values()]
     found.speeds = _speeds_seen(paths.dataset, statuses)
     return found, statuses

@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 
 import mtpd
 from mtpd import files
-from mtpd.data import coco, pipelines
+from mtpd.data import coco, pipelines, views
 from mtpd.detectors import checkpoints, configs
 from mtpd.evaluation import metrics, samples
 from mtpd.evaluation.truth import DEFAULT
@@ -153,8 +153,7 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     broadcast_object_list(found)
     newest = found[0]
     dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
-    others = tuple(sorted({*stage.teacher_scales()} - {1}))
-    pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers, others)
+    pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
     pipelines.add_validation(config, dataset, classes, stage.workers)
     model, inherited = student_and_teachers(stage, config, classes, resuming=newest is not None)
     evaluator = stage.dataset.get("evaluator", DEFAULT)
@@ -192,10 +191,11 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
     recipe, position = stage.recipe, stage.position()
     batch_size, micro_batch = recipe["batch_size"], stage.micro_batch()
     loaders = {"worker_init_fn": {"type": keep_loading}}
+    training = views.at_scales(config.train_dataloader, stage.teacher_scales())  # not in the student's config
     return Runner(
         model=model,
         work_dir=str(work),
-        train_dataloader=reproducible(config.train_dataloader, batch_size, micro_batch, **position) | loaders,
+        train_dataloader=reproducible(training, batch_size, micro_batch, **position) | loaders,
         val_dataloader=config.val_dataloader | loaders,
         val_evaluator=Evaluator(metric),
         val_cfg={},
@@ -223,7 +223,12 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
 def _write_results(stage: Stage, model, config, classes, metric, history, out: Path) -> None:
     """student.pth, metrics.json, predictions.json, history.csv; val_samples.jpg if possible."""
     model = getattr(model, "module", model)  # DDP wraps it
-    provenance = {"teachers": list(stage.teacher_weights), "parent": stage.parent, "seed": stage.seed}
+    provenance = {
+        "teachers": list(stage.teacher_weights),
+        "inherited": stage.inherited_weights,
+        "parent": stage.parent,
+        "seed": stage.seed,
+    }
     files.write_json(out / "predictions.json", metric.predictions, indent=None)
     files.write_json(out / "metrics.json", metric.summary(stage.dataset["name"]))
     files.write_text(out / "history.csv", pd.DataFrame(history).to_csv(index=False))
