@@ -88,7 +88,7 @@ def test_the_card_says_what_the_model_is(exported):
         numbers["student_sha256"],
         numbers["onnx_sha256"],
         numbers["dataset"]["annotations_sha256"],
-        "- stage 1: 1 epoch, swin\n- stage 2: 2 epochs, wide\n- teacher `swin`: ",
+        "- stage 1: 1 epoch, swin; began with neck and heads of swin\n- stage 2: 2 epochs, wide\n- teacher `swin`: ",
         "r18_w32.py`; taken from wide.pth; SHA-256 `0123`; licence: CC BY 4.0",
         "- licence: not named in the experiment file",
         f"{numbers['metrics']['bbox']['onnxruntime']['AP']:.1f}",
