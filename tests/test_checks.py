@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_the_students_and_what_has_train_are_tried():
 
 
 def test_what_has_passed_is_not_checked_again(settings, tmp_path):
-    assert len(Passed(settings, tmp_path).to_check()) == 11
+    assert len(Passed(settings, tmp_path).to_check()) == 12
     assert check(settings, tmp_path) == []
     assert Passed(settings, tmp_path).to_check() == []
 
@@ -87,7 +88,7 @@ CHANGES = {
     "arm": (lambda s: s["pairs"].append(("swin", "student")), {("pair", "swin", "student")}),
     "val": (
         lambda s: s["dataset"]["val"].update(images=s["dataset"]["train"]["images"]),
-        {("split", "val"), ("segmentations", "val"), ("categories",)},
+        {("split", "val"), ("segmentations", "val"), ("categories",), ("overlap",)},
     ),
 }
 
@@ -112,6 +113,18 @@ def test_a_changed_annotation_file_is_noticed(settings, tmp_path):
     os.utime(annotations, ns=(1, 1))
     assert ("split", "val") in Passed(settings, tmp_path).to_check()
     assert ("split", "train") not in Passed(settings, tmp_path).to_check()
+
+
+def test_images_that_both_splits_have_are_told(settings, tmp_path):
+    """A copy under another name; the check passes."""
+    said, val = [], settings["dataset"]["val"]
+    images, other = (Path(settings["dataset"][name]["images"]) for name in ("val", "train"))
+    copied = shutil.copytree(images, tmp_path / "val")
+    settings["dataset"]["val"] = {**val, "images": str(copied)}
+    first = sorted(copied.iterdir())[0]
+    shutil.copy(sorted(other.iterdir())[5], first)
+    assert problems.problems(settings, Passed(settings, tmp_path / "passed"), said.append) == []
+    assert said == [f"{copied}: 1 validation images are training images, too ({first}): AP is too high"]
 
 
 def test_a_pair_does_not_pass_while_its_detector_is_wrong(settings, tmp_path):

@@ -13,6 +13,7 @@ from torch import nn
 
 from mtpd import files
 from mtpd.checks import annotations
+from mtpd.checks.overlap import same_images
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
 from mtpd.data import coco, shapes, stand_in
@@ -24,7 +25,7 @@ from mtpd.training import optimisation
 # A round is checked if nothing was wrong in those before: detectors are built for the classes of sound data.
 ROUNDS = (
     ("split",),
-    ("segmentations", "categories"),
+    ("segmentations", "categories", "overlap"),
     ("detector", "recipe", "pair", "inheriting", "operators"),
 )
 
@@ -104,6 +105,14 @@ class Checks:
         strange = sorted(set(coco.classes_of(path)) - set(self.classes))
         if strange:
             raise Wrong(annotations.unknown_categories(path, strange))
+
+    def overlap(self) -> None:
+        """Told, but not refused: few such images in a published data set change little."""
+        if found := same_images(self.dataset["train"], self.dataset["val"]):
+            self.say(
+                f"{self.dataset['val']['images']}: {len(found)} validation images are training images, too "
+                f"({', '.join(found[:3])}{', ...' * (len(found) > 3)}): AP is too high"
+            )
 
     def detector(self, name: str) -> dict:
         spec, built = self.specs[name], self.attempt(name)

@@ -28,7 +28,7 @@ def keys(spec: dict) -> dict[Subject, str]:
         used = [dataset["skip_bad_boxes"], dataset["min_image_side"]]
         depends |= {("split", name): [split, used] for name, split in splits.items()}
         depends |= {("segmentations", name): [split, detectors] for name, split in splits.items()}
-        depends[("categories",)] = splits
+        depends[("categories",)] = depends[("overlap",)] = splits
         classes = _changed([dataset["train"]["annotations"]])
     if path := dataset.get("stands_in_for"):
         classes = _changed([path]) if os.path.exists(path) else path
