@@ -56,6 +56,7 @@ def export_spec(dataset, name):
         "recipe": "pkd",
         "settings": RECIPE,
         "chain": "swin@1+wide@2",
+        "inherited": ["swin", None],
         "seed": 0,
         "teachers": {
             "swin": {**spec("swin_w32"), "training": "trained for 3 epochs", **source(None, None)},

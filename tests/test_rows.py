@@ -5,7 +5,7 @@ import re
 import pytest
 from test_experiment import small
 
-from mtpd.experiment import rows, specs
+from mtpd.experiment import cards, rows, specs
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import Layout, logs, work
 from mtpd.experiment.reading import load_experiment
@@ -211,3 +211,11 @@ def test_checks_look_at_every_pair_that_may_meet():
 )
 def test_data_loaders_take_the_cores_that_gpus_leave(compute, gpus, threads, loaders):
     assert specs.loaders(Compute(**compute), gpus, threads) == loaders
+
+
+def test_a_card_knows_every_detector_whose_weights_are_in_the_student():
+    recipes = small()["recipes"]
+    recipes["pkd"]["inherit"] = "r18w32"
+    card = cards.export(experiment(recipes=recipes), LAYOUT, "r18w8", "pkd", "none@1+swin32@1", 0)
+    assert card["inherited"] == ["r18w32", None]
+    assert list(card["teachers"]) == ["r18w32", "swin32"]
