@@ -59,7 +59,7 @@ report: $(READY) ## the report page of an experiment: CONFIG=my.yaml
 	$(NEEDS_CONFIG)snakemake --cores $(CORES) --configfile "$(CONFIG)" -- reported
 
 export: $(READY) ## a student as ONNX: STUDENT=.../student.pth CONFIG=my.yaml
-	$(NEEDS_STUDENT)[[ -e "$(STUDENT)" ]] || \
+	@$(NEEDS_STUDENT)[[ -e "$(STUDENT)" ]] || \
 		{ echo "no trained student: $(STUDENT). A folder of a stage is results/DATA/students/STUDENT/RECIPE/CHAIN/seedN" >&2; exit 1; }
 	snakemake --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)") -- $(STUDENT:student.pth=export/student.onnx) || \
 		{ echo "if no rule produces it: is CONFIG the experiment file of this student?" >&2; exit 1; }
