@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,22 @@ def test_a_stage_without_a_teacher_says_so(dataset, tmp_path):
     run(progressive_stage(dataset, None, teachers=(), teacher_weights=(), epochs=1), tmp_path)
     assert "preflight: no teacher\n" in log(tmp_path)
     assert preflight_text.in_short(found(tmp_path)) == "no teacher"
+
+
+def test_a_stage_that_inherits_without_a_teacher_says_so(dataset, teacher, tmp_path):
+    run(
+        progressive_stage(
+            dataset,
+            teacher,
+            teachers=(),
+            teacher_weights=(),
+            epochs=1,
+            inherits=spec("swin_w32"),
+            inherited_weights=teacher,
+        ),
+        tmp_path,
+    )
+    assert re.fullmatch(r"no teacher; inherited [1-9]\d?%", preflight_text.in_short(found(tmp_path)))
 
 
 @pytest.mark.parametrize(("modules", "measured"), [(None, True), (("layer3", "layer4"), False)])

@@ -159,5 +159,5 @@ def plan(
 ) -> Plan:
     """The plan for the results in the working folder; for the arguments see ``Plan``."""
     nodes = stage_graph.stages(experiment, layout, orders)
-    done = {key for key, node in nodes.items() if node.known and Path(key, "student.pth").exists()}
+    done = nodes.keys() - {node.key for node in stage_graph.to_train(nodes.values())}
     return Plan(experiment, nodes, done, images, measured, bytes_of_stage)
