@@ -30,7 +30,7 @@ def _training(overlap):
             ignore_iof_thr=-1,
         ),
         sampler=dict(
-            type="RandomSampler", num=64, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True
+            type="RandomSampler", num=32, pos_fraction=0.25, neg_pos_ub=-1, add_gt_as_proposals=True
         ),
         pos_weight=-1,
         debug=False,
@@ -46,7 +46,12 @@ model = dict(
         anchor_generator=dict(scales=[4], ratios=[1.0], strides=[4, 8, 16, 32]),  # anchors of 16 to 128 pixels
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=CHANNELS, featmap_strides=[4, 8, 16, 32]),
+        bbox_roi_extractor=dict(
+            roi_layer=dict(sampling_ratio=1),  # a bin of an object is about one position: more samples only cost time
+            out_channels=CHANNELS,
+            featmap_strides=[4, 8, 16, 32],
+            finest_scale=24,
+        ),
         bbox_head=[
             _head([0.1, 0.1, 0.2, 0.2]),
             _head([0.05, 0.05, 0.1, 0.1]),
