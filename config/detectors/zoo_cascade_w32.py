@@ -1,4 +1,7 @@
-"""Teacher of the zoo: a small Cascade R-CNN, ResNet-18 with 32 base channels, 96-channel FPN with strides 4 to 32."""
+"""Teacher of the zoo: a small Cascade R-CNN, ResNet-18 with 32 base channels, 96-channel FPN, strides 4 to 32.
+
+Nothing of its neck and heads fits the student r18_w4.py, whose neck has 64 channels.
+"""
 
 _base_ = ["mmdet::_base_/models/cascade-rcnn_r50_fpn.py"]
 
@@ -43,11 +46,11 @@ model = dict(
     rpn_head=dict(
         in_channels=CHANNELS,
         feat_channels=CHANNELS,
-        anchor_generator=dict(scales=[4], ratios=[1.0], strides=[4, 8, 16, 32]),  # anchors of 16 to 128 pixels
+        anchor_generator=dict(scales=[4], ratios=[1.0], strides=[4, 8, 16, 32]),  # 16 to 128 pixels
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(
-            roi_layer=dict(sampling_ratio=1),  # a bin of an object is about one position: more samples only cost time
+            roi_layer=dict(sampling_ratio=1),  # a bin is about one position wide: more samples only cost time
             out_channels=CHANNELS,
             featmap_strides=[4, 8, 16, 32],
             finest_scale=24,
