@@ -1,4 +1,4 @@
-"""Teacher of the zoo: a small Cascade R-CNN, ResNet-18 with 32 base channels, 96-channel FPN, strides 4 to 32.
+"""Teacher of the zoo: Cascade R-CNN, ResNet-18 with 32 base channels, 96-channel FPN (strides 4 to 32).
 
 Nothing of its neck and heads fits the student r18_w4.py, whose neck has 64 channels.
 """
