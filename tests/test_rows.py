@@ -160,6 +160,23 @@ def test_a_stage_is_told_of_its_own_teacher_only():
 
 
 @pytest.mark.parametrize(
+    ("adaptors", "chain", "told"),
+    [
+        ("later-stages", "swin32@4", "where-needed"),
+        ("later-stages", "r18w32@4+swin32@5", "always"),
+        ("later-stages", "none@4+swin32@5", "always"),
+        ("from-identity", "swin32@4", "from-identity"),
+        ("where-needed", "r18w32@4+swin32@5", "where-needed"),
+    ],
+)
+def test_a_stage_is_told_which_adaptors_it_has(adaptors, chain, told):
+    recipes = small()["recipes"]
+    recipes["pkd"]["loss"]["adaptors"] = adaptors
+    spec = specs.stage(experiment(recipes=recipes), LAYOUT, "r18w8", "pkd", chain, 0)
+    assert spec["recipe"]["loss"]["adaptors"] == told
+
+
+@pytest.mark.parametrize(
     ("inherit", "chain", "source"),
     [
         ("first", "r18w16@1", "r18w16"),

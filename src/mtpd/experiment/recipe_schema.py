@@ -26,10 +26,11 @@ class Loss(Model):
     options: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict, description="weights of the loss by name; by default its authors'"
     )
-    adaptors: Literal["where-needed", "always", "from-identity"] = Field(
+    adaptors: Literal["where-needed", "always", "later-stages", "from-identity"] = Field(
         "where-needed",
         description="learnt 1x1 convolutions from the student's channels to the teacher's: where their "
-        "numbers differ, or always; those from-identity begin as the identity where the numbers are equal",
+        "numbers differ, or always, or always after stage 1; those from-identity begin as the identity where "
+        "the numbers are equal",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from typing import get_args
 
 from mtpd.experiment import backbones, chains, rows
 from mtpd.experiment.layout import Layout
-from mtpd.experiment.recipe_schema import INHERIT
+from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
 
 SPLITS = ("train", "val")
@@ -64,9 +64,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
     """Everything that can change the result of a chain's last stage, apart from its input files."""
     stages = chains.parse(chain)
     parent, last = stages.parent, stages.last
-    settings = experiment.recipes[recipe].model_dump()
-    if not last.teachers:
-        settings["loss"] = None
+    settings = _stage_settings(experiment.recipes[recipe], stages)
     build = tapped_detector if last.teachers else detector
     source = inherited_detector(experiment, recipe, chain)
     started = backbones.of_stage(experiment, student, recipe, chain)
@@ -82,6 +80,16 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
         **({"backbones": started} if started else {}),
         **({"pretrained": False} if experiment.rehearsal else {}),  # nothing is downloaded for a rehearsal
     }
+
+
+def _stage_settings(recipe: Recipe, stages: chains.Chain) -> dict:
+    """What a recipe says to a chain's last stage."""
+    settings = recipe.model_dump()
+    if not stages.last.teachers:
+        settings["loss"] = None
+    elif recipe.loss.adaptors == "later-stages":
+        settings["loss"]["adaptors"] = "always" if stages.parent else "where-needed"
+    return settings
 
 
 def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
