@@ -79,9 +79,13 @@ def test_the_same_settings_have_the_same_fingerprint(dataset, teacher):
 
 
 def test_the_code_that_trains_counts(dataset, teacher, monkeypatch):
-    before = progressive_stage(dataset, teacher).fingerprint()
+    before, hashed = progressive_stage(dataset, teacher).fingerprint(), []
     monkeypatch.setattr(files, "code_hash", lambda folders: ",".join(folder.name for folder in folders))
     after = progressive_stage(dataset, teacher).fingerprint()
     assert before != after
+    monkeypatch.setattr(files, "code_hash", hashed.extend)
+    progressive_stage(dataset, teacher).fingerprint()
+    assert {folder.name for folder in hashed} == {"data", "detectors", "distill", "training"}
+    assert all(list(folder.glob("*.py")) for folder in hashed)
     monkeypatch.setattr(files, "code_hash", lambda folders: "other")
     assert progressive_stage(dataset, teacher).fingerprint() not in (before, after)

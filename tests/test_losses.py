@@ -1,6 +1,7 @@
 """Every loss against plain float64 loops written from its formula."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -133,6 +134,30 @@ def test_weights_are_the_authors(student, teacher, mgd, cwd, pkd):
     assert (found.alpha, found.mask_ratio) == mgd
     assert CWD([2], **CWD.defaults(student, teacher)).weight == cwd
     assert PKD([2], **PKD.defaults(student, teacher)).weight == pkd
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_levels_are_summed_and_each_has_its_own_learnt_parts(name):
+    """Two levels of other sizes and channels against a loss of one level for each, with the same weights."""
+    levels = [pair((2, 3, 3, 2, 7)), pair((2, 4, 5, 6, 8))]
+    both = LOSSES[name]([3, 4]).double()
+    torch.manual_seed(1)
+    for parameter in both.parameters():
+        torch.nn.init.uniform_(parameter, -1, 1)
+    alone = [LOSSES[name]([channels]).double() for channels in (3, 4)]
+    for level, loss in enumerate(alone):
+        own = {
+            re.sub(rf"^(\w+)\.{level}\.", r"\1.0.", key): value
+            for key, value in both.state_dict().items()
+            if re.match(rf"\w+\.{level}\.", key)
+        }
+        loss.load_state_dict(own)
+    torch.manual_seed(2)  # of the positions that MGD hides
+    each = [loss([s], [t], BOXES) for loss, (s, t) in zip(alone, levels, strict=True)]
+    torch.manual_seed(2)
+    found = both(*map(list, zip(*levels, strict=True)), BOXES)
+    for part, value in found.items():
+        assert value.item() == pytest.approx(sum(one[part].item() for one in each), rel=1e-9), part
 
 
 @pytest.mark.parametrize("name", LOSSES)

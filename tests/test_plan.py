@@ -99,10 +99,13 @@ def test_orders_of_another_pool_or_without_a_policy_are_not_known():
     path.parent.mkdir(parents=True)
     known = stage_graph.known_orders(load_experiment(small()), LAYOUT)
     assert known(STUDENT, "all") is None
+    pool = list(load_experiment(small()).pools["all"])
+    whole = {**ORDERS, "by-ap": [pool]}  # an order file always has it
     for orders, fits in (
-        (ORDERS, True),
-        ({**ORDERS, "bgs": [["renamed", "swin32"]]}, False),
-        ({"bgs": ORDERS["bgs"]}, False),
+        (whole, True),
+        ({**whole, "bgs": [["renamed", "swin32"]]}, False),
+        ({**whole, "by-ap": [pool[1:]], "bgs": [pool[1:]], "reverse": [pool[1:]]}, False),  # one was added
+        ({"bgs": whole["bgs"], "by-ap": [pool]}, False),
     ):
         files.write_json(path, {"orders": orders})
         assert known(STUDENT, "all") == (orders if fits else None)

@@ -19,6 +19,12 @@ def test_a_tap_that_is_not_there_is_named():
         taps.find_taps(build("r18_w8"), ["neck.nothing"])
 
 
+def test_two_modules_of_one_stride_are_refused():
+    """Levels are paired by stride: one of the two would be left out without a word."""
+    with pytest.raises(ValueError, match=r"layer3' and 'neck\.fpn_convs\.1\.conv' both have stride 16"):
+        taps.find_taps(build("r18_w8"), ["backbone.layer3", "neck.fpn_convs.1.conv"])
+
+
 def test_levels_are_paired_by_stride_not_by_index():
     def levels(*strides):
         return [taps.Tap(f"m{stride}", None, stride, 4) for stride in strides]

@@ -160,11 +160,15 @@ def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("distilled", "warned"), [(0.0, False), (0.5, False), (99.0, False), (101.0, True), (0.009, True)]
+    ("distilled", "warned"), [(0.0, True), (0.5, False), (99.0, False), (101.0, True), (0.009, True)]
 )
 def test_losses_of_very_different_size_are_reported(distilled, warned):
     means = {"loss": 1.0 + distilled, "loss_cls": 1.0, "distill_loss_mgd": distilled}
     assert bool(history.imbalance(means)) == warned
+
+
+def test_a_stage_without_a_teacher_has_no_losses_to_compare():
+    assert history.imbalance({"loss": 1.0, "loss_cls": 1.0}) is None
 
 
 def test_inheriting_takes_neck_and_heads_where_they_fit():

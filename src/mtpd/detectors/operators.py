@@ -36,7 +36,7 @@ def require_cuda_operators() -> None:
     if get_compiling_cuda_version() == "not available":
         raise RuntimeError(
             "mmcv was built without CUDA operators, so it cannot run on GPUs. Remove it (pip uninstall "
-            "onedl-mmcv) and run envs/install.sh again: where a GPU is in sight, or with "
+            "onedl-mmcv) and run envs/install.sh again: on a machine with a GPU, or with "
             "TORCH_CUDA_ARCH_LIST set to the GPUs to build for (needs nvcc), or with a wheel that has them "
             "(MMCV_WHEEL or MMCV_INDEX)"
         )

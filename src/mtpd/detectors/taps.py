@@ -35,7 +35,8 @@ def find_taps(detector: nn.Module, modules: list[str] | None = None) -> list[Tap
         modules: names of modules to read instead.
 
     Raises:
-        ValueError: there is no neck, no module of that name, or its output is no map of features.
+        ValueError: there is no neck, no module of that name, its output is no map of features, or two of
+            them have the same stride (levels are paired by stride).
     """
     known = dict(detector.named_modules())
     if modules is None:
@@ -45,7 +46,16 @@ def find_taps(detector: nn.Module, modules: list[str] | None = None) -> list[Tap
         modules = [f"neck.fpn_convs.{i}.conv" for i in range(len(convs))] or ["neck"]
     if missing := [name for name in modules if name not in known]:
         raise ValueError(f"taps: the detector has no module {missing[0]!r}")
-    return _measure(detector, modules)
+    taps = _measure(detector, modules)
+    by_stride: dict[int, Tap] = {}
+    for tap in taps:
+        other = by_stride.setdefault(tap.stride, tap)
+        if other is not tap:
+            raise ValueError(
+                f"taps: {other.module!r} and {tap.module!r} both have stride {tap.stride}: levels are paired "
+                "by stride, so name one module of each stride"
+            )
+    return taps
 
 
 def _measure(detector: nn.Module, modules: list[str]) -> list[Tap]:

@@ -46,7 +46,7 @@ def known_orders(experiment: Experiment, layout: Layout) -> Known:
         found = layout.written_orders(student, pool) or {}
         asked = {arm.policy for arm in experiment.arms.values() if arm.pool == pool}
         teachers = {name for orders in found.values() for order in orders for name in order}
-        fits = asked <= found.keys() and teachers <= set(experiment.pools[pool])
+        fits = asked <= found.keys() and teachers == set(experiment.pools[pool]) - {student}
         return found if fits else None
 
     return known

@@ -2,7 +2,7 @@
 
 CAPTIONS = {
     "comparison": (
-        "Does the sequence of teachers pay?",
+        "Is a sequence of teachers better?",
         "Difference in AP between an arm and its control, by seed, with the mean and its 95% interval. "
         "Right of the line, the arm is better; an interval that includes 0 shows no difference.",
     ),
@@ -44,7 +44,7 @@ CAPTIONS = {
         "and two at random. Boxes with a score of at least 0.3.",
     ),
     "cost_of_accuracy": (
-        "Accuracy and its price",
+        "Accuracy and cost",
         "AP against milliseconds an image and against the number of parameters. Arms have the student's "
         "price.",
     ),

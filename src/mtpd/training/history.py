@@ -23,7 +23,8 @@ def parts(losses: dict[str, float]) -> tuple[float, float]:
 def imbalance(means: dict[str, float]) -> str | None:
     """A warning if the distillation loss is over 100 times the detection loss, or below a hundredth of it."""
     distilled, detection = parts(means)
-    if not distilled or detection / 100 <= distilled <= 100 * detection:
+    taught = any(name.startswith("distill_") for name in means)
+    if not taught or detection / 100 <= distilled <= 100 * detection:
         return None
     found = f"distillation loss {distilled:.3g}, detection loss {detection:.3g}"
     return f"warning: {found}: change the weights in loss.options of the recipe"
