@@ -1,7 +1,6 @@
 """The checks before the first job: what is checked again, what a stage writes, which detectors can train."""
 
 import copy
-import json
 import os
 import shutil
 import subprocess
@@ -13,10 +12,10 @@ import yaml
 from conftest import PROJECT, build, spec
 from mmengine.config import Config
 
-from mtpd.checks import annotations, disk, problems
+from mtpd.checks import disk, problems
 from mtpd.checks.subjects import Passed
 from mtpd.checks.training import try_loss
-from mtpd.data import coco, shapes
+from mtpd.data import shapes
 from mtpd.detectors import configs, operators
 from mtpd.experiment import specs
 from mtpd.experiment.layout import Layout
@@ -174,19 +173,6 @@ def test_stock_detectors_that_train_pass(config):
     try_loss(configs.build(configs.without_pretraining(found)), masks=False)
 
 
-def test_pycocotools_scores_objects_that_say_ignore(dataset, tmp_path):
-    """It takes only crowds out; so a split of nothing else is no empty one."""
-    content = json.loads(Path(dataset["val"]["annotations"]).read_text())
-    content["annotations"] = [{**item, "ignore": 1} for item in content["annotations"]]
-    split = {**dataset["val"], "annotations": str(tmp_path / "val.json")}
-    Path(split["annotations"]).write_text(json.dumps(content))
-    assert annotations.problems(**split, least_side=None, skip_bad_boxes=False, say=print) == []
-    content["annotations"] = [{**item, "iscrowd": 1} for item in content["annotations"]]
-    Path(split["annotations"]).write_text(json.dumps(content))
-    (line,) = annotations.problems(**split, least_side=None, skip_bad_boxes=False, say=print)
-    assert "nothing to score with" in line
-
-
 def test_trying_a_loss_leaves_no_gradients_and_the_mode():
     student = build("r18_w8").eval()
     try_loss(student, masks=False)
@@ -211,33 +197,6 @@ def test_gpus_need_the_operators_of_mmcv(settings, tmp_path, monkeypatch):
     assert "TORCH_CUDA_ARCH_LIST" in line
     with pytest.raises(RuntimeError, match="MMCV_WHEEL or MMCV_INDEX"):
         operators.require_cuda_operators()
-
-
-def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "large.json"
-    path.write_text(Path(dataset["train"]["annotations"]).read_text())
-    known = coco.categories_of(path)
-    assert [category["name"] for category in known] == list(shapes.CLASSES)
-    assert not (tmp_path / "work").exists()
-    monkeypatch.setattr(coco, "LARGE", 1)
-    assert coco.categories_of(path) == known
-    with monkeypatch.context() as patch:
-        patch.setattr(coco, "_parsed_categories", None)
-        assert coco.categories_of(path) == known
-    path.write_text(path.read_text().replace(f'"{shapes.CLASSES[0]}"', '"another"'))
-    assert coco.classes_of(path)[0] == "another"
-    assert len(list((tmp_path / "work/categories").iterdir())) == 2
-
-
-def test_the_progress_of_a_large_data_set_is_told(dataset, monkeypatch):
-    monkeypatch.setattr(annotations, "STEP", 5)
-    said = []
-    annotations.problems(**dataset["train"], least_side=32, skip_bad_boxes=False, say=said.append)
-    assert [line.removeprefix(dataset["train"]["images"]) for line in said] == [
-        ": 5 of 12 images looked at",
-        ": 10 of 12 images looked at",
-    ]
 
 
 def test_snakemake_itself_needs_no_torch_for_keys_disk_and_schedules():

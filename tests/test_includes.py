@@ -94,6 +94,15 @@ def test_what_an_experiment_does_not_use_of_an_included_file_is_left_out(zoo):
     assert "spare" not in {*found.detectors, *found.recipes, *found.pools}
 
 
+def test_what_is_not_used_of_an_included_file_may_be_wrong_for_this_experiment(zoo):
+    content = yaml.safe_load((zoo / "zoo.yaml").read_text())
+    content["recipes"]["spare"] = {**content["recipes"]["alone"], "precision": "float16"}
+    write(zoo, zoo=content)
+    assert load_with_files(including(), "my.yaml", PROJECT, [zoo]).arms
+    with pytest.raises(ConfigError, match=r"recipes\.spare\.precision: float16 needs compute.gpus"):
+        load_with_files(including(**USES["detector"]), "my.yaml", PROJECT, [zoo])
+
+
 USES = {
     "detector": {"detectors": {"spare": {"image_scale": 0.5}}},
     "pool": {"pools": {**tiny()["pools"], "spare": ["spare"]}},

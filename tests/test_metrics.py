@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import InstanceData
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -61,6 +62,19 @@ def test_scoring_leaves_the_predictions_as_they_were(annotations):
     assert results == predictions(annotations)
     assert "segm" not in found
     assert found["images"] == 20
+
+
+def test_a_detector_with_masks_that_finds_nothing_has_an_ap_of_masks(annotations):
+    """Otherwise its seed would be missing in the mean, which would be too high."""
+    nothing = InstanceData(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0).long())
+    for masks, kinds in ((torch.zeros(0, 40, 33, dtype=torch.bool), {"bbox", "segm"}), (None, {"bbox"})):
+        metric = metrics.CocoPredictions(annotations, shapes.CLASSES)
+        found = nothing if masks is None else InstanceData(**dict(nothing.items()), masks=masks)
+        metric.process({}, [{"img_id": 1, "pred_instances": found}])
+        metric.compute_metrics(metric.results)
+        summary = metric.summary("shapes")
+        assert kinds == {"bbox", "segm"} & summary.keys()
+        assert all(summary[kind]["AP"] == 0 for kind in kinds)
 
 
 def test_no_predictions_score_nothing(annotations):

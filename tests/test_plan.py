@@ -94,27 +94,6 @@ def test_what_is_left_to_write_counts_only_this_experiments_results():
     assert left == {"r18w16": 1, "r18w32": 1, "swin32": 1, STUDENT: 6}
 
 
-def test_orders_of_another_pool_or_without_a_policy_are_not_known():
-    path = files.Path(LAYOUT.order(STUDENT, "all", "order.json"))
-    path.parent.mkdir(parents=True)
-    known = stage_graph.known_orders(load_experiment(small()), LAYOUT)
-    assert known(STUDENT, "all") is None
-    pool = list(load_experiment(small()).pools["all"])
-    whole = {**ORDERS, "by-ap": [pool]}  # an order file always has it
-    for orders, fits in (
-        (whole, True),
-        ({**whole, "bgs": [["renamed", "swin32"]]}, False),
-        ({**whole, "by-ap": [pool[1:]], "bgs": [pool[1:]], "reverse": [pool[1:]]}, False),  # one was added
-        ({"bgs": whole["bgs"], "by-ap": [pool]}, False),
-    ):
-        files.write_json(path, {"orders": orders})
-        assert known(STUDENT, "all") == (orders if fits else None)
-
-
-def test_the_shortest_stage_of_each_recipe():
-    assert stage_graph.shortest_stages(planned(ORDERS).nodes.values()) == {"alone": 4, "pkd": 4}
-
-
 def test_unknown_speeds_are_said_to_be_unknown():
     measured = {key: value for key, value in (ALONE | WITH).items() if key != (STUDENT, ("swin32",))}
     found = planned(ORDERS, measured)
@@ -217,6 +196,8 @@ def test_images_are_counted_without_parsing(tmp_path):
         path, {"images": [{"id": i, "file_name": f"{i}.png"} for i in range(7)], "annotations": []}
     )
     assert coco.count_listed(path) == coco.count_images(str(path)) == 7
+    path.write_bytes(b"")
+    assert coco.count_listed(path) == 0
 
 
 def test_the_script_prints_a_plan_without_torch(tmp_path):

@@ -79,13 +79,23 @@ def without_segmentation(annotations: str) -> list[str]:
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 
-def accepted_boxes(annotations: str) -> list[str]:
-    """A line if a sound file has boxes that only ``skip_bad_boxes`` accepts; mmdet trains without them."""
+def left_out(annotations: str) -> list[str]:
+    """The objects of a sound file that mmdet trains without, a line for each reason."""
     content = coco.parsed(annotations)
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    bad = [item for item in content["annotations"] if _is_bad(item["bbox"], sizes[item["image_id"]])]
-    what = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
-    found = [(what, f"annotation {item['id']} ({item['bbox']})") for item in bad]
+    bad, small = [], []
+    for item in content["annotations"]:
+        if _is_bad(item["bbox"], sizes[item["image_id"]]):
+            bad.append(item)
+        elif _is_too_small(item):
+            small.append(item)
+    skipped = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
+    dropped = f"{len(small)} objects of area 0 or with a side below one pixel, which training leaves out"
+    found = [
+        (what, f"annotation {item['id']} ({item['bbox']})")
+        for what, items in ((skipped, bad), (dropped, small))
+        for item in items
+    ]
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 
@@ -160,6 +170,10 @@ def _is_bad(box: list[float], size: tuple[int, int]) -> bool:
     return min(width, height, within_x, within_y) <= 0
 
 
+def _is_too_small(item: dict) -> bool:
+    return item["area"] <= 0 or min(item["bbox"][2:]) < 1
+
+
 def _has_object(content: dict, least_side: int) -> bool:
     """Whether mmdet keeps any object of a sound file: not a crowd, in its image, the image not too small."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
@@ -167,8 +181,7 @@ def _has_object(content: dict, least_side: int) -> bool:
         not item["iscrowd"]
         and not item.get("ignore")
         and min(sizes[item["image_id"]]) >= least_side
-        and min(item["bbox"][2:]) >= 1
-        and item["area"] > 0
+        and not _is_too_small(item)
         and not _is_bad(item["bbox"], sizes[item["image_id"]])
         for item in content["annotations"]
     )

@@ -91,7 +91,7 @@ class Checks:
         found = annotations.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
         if found:
             raise Wrong(*found)
-        for line in annotations.accepted_boxes(split["annotations"]):  # none, if they are not accepted
+        for line in annotations.left_out(split["annotations"]):
             self.say(line)
         return {"images": coco.count_images(split["annotations"])}
 

@@ -56,6 +56,8 @@ def count_images(annotations: str) -> int:
 
 def count_listed(annotations: str | Path) -> int:
     """The same without parsing the file, so in a second for COCO: the images are what has a file name."""
+    if not os.path.getsize(annotations):
+        return 0  # an empty file cannot be mapped
     with (
         open(annotations, "rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,

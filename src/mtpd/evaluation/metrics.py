@@ -47,6 +47,7 @@ class CocoPredictions(BaseMetric):
         self.category_ids = [ids.get(name) for name in classes]
         self.predictions: list[dict] = []
         self.scores: dict[str, float] = {}
+        self.masks = False  # whether the detector gives masks, also where it finds nothing
 
     def process(self, data_batch, data_samples) -> None:
         for sample in data_samples:
@@ -59,10 +60,11 @@ class CocoPredictions(BaseMetric):
 
     def summary(self, dataset: str) -> dict:
         """The content of ``metrics.json`` for the last pass, whose boxes are not scored again."""
-        return summary(self.truth, self.predictions, dataset, {"bbox": self.scores})
+        return summary(self.truth, self.predictions, dataset, {"bbox": self.scores}, self.masks)
 
     def _coco_results(self, sample: dict) -> list[dict]:
         found = sample["pred_instances"]
+        self.masks = self.masks or "masks" in found
         boxes = found["bboxes"].cpu().double().numpy().reshape(-1, 4)
         corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).round(3).tolist()
         rows = [
@@ -93,6 +95,7 @@ def summary(
     predictions: list[dict],
     dataset: str,
     known: dict[str, dict[str, float]] | None = None,
+    masks: bool = False,
 ) -> dict:
     """The content of ``metrics.json``.
 
@@ -101,9 +104,10 @@ def summary(
         predictions: COCO results.
         dataset: name of the data set.
         known: scores of these predictions that were computed before, by kind.
+        masks: whether masks are scored although no prediction has one.
     """
     truth = Truth.of(annotations)
-    kinds = ["bbox"] + ["segm"] * any("segmentation" in row for row in predictions)
+    kinds = ["bbox"] + ["segm"] * (masks or any("segmentation" in row for row in predictions))
     known = known or {}
     return {
         **{kind: known.get(kind) or score(truth, predictions, kind) for kind in kinds},

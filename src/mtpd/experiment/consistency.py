@@ -13,15 +13,17 @@ from mtpd.experiment.recipe_schema import INHERIT
 from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
 
 
-def problems(experiment: Experiment) -> list[str]:
-    """What is wrong, a line each, starting with the key."""
-    unknown = [
+def unknown_names(experiment: Experiment) -> list[str]:
+    """Names that refer to no key, a line each, starting with the key that has them."""
+    return [
         f"{key}: found {found!r}, {expected(found, known)}"
         for key, found, known in _references(experiment)
         if found not in known
     ]
-    if unknown:
-        return unknown  # the checks below look these names up
+
+
+def problems(experiment: Experiment) -> list[str]:
+    """What else is wrong where all names are known, a line each, starting with the key."""
     return [
         *(f"{key}: found one twice in {list(names)}" for key, names in _lists(experiment) if _repeats(names)),
         *_name_problems(experiment),
@@ -159,11 +161,12 @@ def _name_problems(experiment: Experiment) -> Iterator[str]:
     for key, name in (("experiment", experiment.experiment), ("dataset.name", experiment.dataset.name)):
         if name == REHEARSAL:
             yield f"{key}: {name!r} is the folder of rehearsals; choose another name"
+    for key in ("detectors", "recipes", "arms"):
+        for name in filter(_is_no_text_in_a_table, getattr(experiment, key)):
+            yield f"{key}.{name}: tables would read this name as a number or as missing; choose another name"
 
 
 def _detector_problems(experiment: Experiment) -> Iterator[str]:
-    for name in filter(_is_no_text_in_a_table, experiment.detectors):
-        yield f"detectors.{name}: tables would read this name as a number or as missing; choose another name"
     for name in {chains.NO_TEACHER, *INHERIT} & set(experiment.detectors):
         yield f"detectors.{name}: {name!r} has another meaning; choose another name"
     for key, detector in experiment.detectors.items():
@@ -184,7 +187,7 @@ def _is_no_text_in_a_table(name: str) -> bool:
     try:
         float(name)
     except ValueError:
-        return name.lower() in ("na", "null", "true", "false")
+        return name.lower() in ("na", "nan", "none", "null", "true", "false")
     return True
 
 

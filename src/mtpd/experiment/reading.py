@@ -29,10 +29,21 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
     Raises:
         ConfigError: a line for each wrong key: the key, what was found, what was expected.
     """
+    return _consistent(_with_known_names(config, source), source)
+
+
+def _with_known_names(config: dict[str, Any], source: str) -> Experiment:
+    """An experiment of which every key is sound by itself, and every name refers to something."""
     try:
         experiment = Experiment.model_validate(config)
     except ValidationError as error:
         raise _config_error(source, [_describe(item) for item in error.errors()]) from None
+    if wrong := consistency.unknown_names(experiment):
+        raise _config_error(source, wrong)
+    return experiment
+
+
+def _consistent(experiment: Experiment, source: str) -> Experiment:
     if wrong := consistency.problems(experiment):
         raise _config_error(source, wrong)
     return experiment
@@ -69,8 +80,8 @@ def load_with_includes(
         ConfigError: as ``load_experiment``, or a file to include is missing.
     """
     whole = includes.with_includes(config, source, [*folders, Path(), project])
-    experiment = load_experiment(whole, source)
-    return sources.with_shipped_files(includes.without_unused(experiment, config), project)
+    used = includes.without_unused(_with_known_names(whole, source), config)
+    return sources.with_shipped_files(_consistent(used, source), project)
 
 
 def load_with_files(

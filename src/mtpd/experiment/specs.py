@@ -103,6 +103,7 @@ def complexity(experiment: Experiment, layout: Layout) -> dict:
     return {
         "dataset": dataset(experiment, layout),
         "detectors": {name: detector(experiment, name) for name in names},
+        **({"device": "gpu"} if experiment.compute.gpus else {}),
         **({"quick": True} if experiment.rehearsal else {}),  # its numbers mean nothing
     }
 

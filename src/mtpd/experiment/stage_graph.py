@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
 
+from mtpd import files
 from mtpd.experiment import chains, rows, specs
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.rows import Orders
@@ -31,6 +32,7 @@ class Node:
     epochs: int
     candidates: list[tuple[str, ...]]
     waits_for: set[str] = field(default_factory=set)
+    detectors: set[str] = field(default_factory=set)  # whose weights it needs, as far as they are known
     users: list[str] = field(default_factory=list)  # arms, and detectors that have ``train``
     pool: str | None = None  # whose order is not known yet, and has to be
 
@@ -40,14 +42,11 @@ class Node:
 
 
 def known_orders(experiment: Experiment, layout: Layout) -> Known:
-    """Gives the orders on disk, unless they are of another pool, or lack a policy that an arm asks for."""
+    """Gives the orders on disk, unless they were made from other settings."""
 
     def known(student: str, pool: str) -> Orders | None:
-        found = layout.written_orders(student, pool) or {}
-        asked = {arm.policy for arm in experiment.arms.values() if arm.pool == pool}
-        teachers = {name for orders in found.values() for order in orders for name in order}
-        fits = asked <= found.keys() and teachers == set(experiment.pools[pool]) - {student}
-        return found if fits else None
+        settings = files.fingerprint(specs.order(experiment, layout, student, pool))
+        return layout.written_orders(student, pool, settings)
 
     return known
 
@@ -119,8 +118,11 @@ class _Graph:
             key = self.layout.stage(student, recipe, prefix, seed)
             if key not in self.nodes:
                 self.nodes[key] = self._node(key, student, recipe, prefix, seed, pool)
-            if user not in self.nodes[key].users:
-                self.nodes[key].users.append(user)
+            node = self.nodes[key]
+            if node.pool and not pool:  # another user has this chain without any order
+                node.pool, node.waits_for = None, self._waits_for(node, prefix, None)
+            if user not in node.users:
+                node.users.append(user)
 
     def _node(
         self, key: str, student: str, recipe: str, chain: chains.Chain, seed: int, pool: str | None
@@ -128,14 +130,20 @@ class _Graph:
         node = Node(
             key, student, recipe, str(chain), seed, chain.last.epochs, [chain.last.teachers], pool=pool
         )
-        if not node.known:
+        if node.known:
+            node.detectors = self._detectors(node, chain)
+        else:
             node.candidates = [(name,) for name in self.experiment.pools[pool] if name != student]
-        needed = self._detectors(node, chain) if node.known else set()
-        needed |= set(specs.pool_members(self.experiment, student, pool)) if pool else set()
-        node.waits_for = {self._trained(name) for name in needed if self.experiment.detectors[name].train}
-        if chain.parent:
-            node.waits_for.add(self.layout.stage(student, recipe, chain.parent, seed))
+        node.waits_for = self._waits_for(node, chain, pool)
         return node
+
+    def _waits_for(self, node: Node, chain: chains.Chain, pool: str | None) -> set[str]:
+        """The stages without which a stage cannot start. Args: ``pool``, whose order it waits for, too."""
+        needed = node.detectors | set(specs.pool_members(self.experiment, node.student, pool) if pool else ())
+        before = {self._trained(name) for name in needed if self.experiment.detectors[name].train}
+        if chain.parent:
+            before.add(self.layout.stage(node.student, node.recipe, chain.parent, node.seed))
+        return before
 
     def _detectors(self, node: Node, chain: chains.Chain) -> set[str]:
         """The detectors whose weights a stage needs."""

@@ -192,11 +192,11 @@ def _interrupted(node: Node, work: Path, position: dict | None) -> Status:
 def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
     missing = [name(found.nodes[key]) for key in sorted(node.waits_for) if key not in found.done]
     missing += [f"the order of pool {node.pool} (order_teachers)"] if node.pool else []
-    missing += [] if node.pool else [f"weights of {teacher}" for teacher in _absent(node, found, paths)]
+    missing += [] if node.pool else [f"weights of {detector}" for detector in _absent(node, found, paths)]
     return f"for {', '.join(missing)}" if missing else "can start: all that it needs is there"
 
 
 def _absent(node: Node, found: Plan, paths: layout.Layout) -> list[str]:
-    """The teachers of a stage that no stage trains, and whose weights are not there."""
-    given = [teacher for teacher in node.candidates[0] if not found.experiment.detectors[teacher].train]
-    return [teacher for teacher in given if not Path(paths.detector(teacher, "weights.pth")).exists()]
+    """The detectors that a stage needs, that no stage trains, and whose weights are not there."""
+    given = [name for name in sorted(node.detectors) if not found.experiment.detectors[name].train]
+    return [name for name in given if not Path(paths.detector(name, "weights.pth")).exists()]
