@@ -35,7 +35,7 @@ def script(name, on_gpus=None, options=""):
     that change no result.
 
     Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
-    project or its environment moves.
+    environment moves, or the project in whose folder Snakemake runs.
     """
     count = on_gpus or 0
     path = f'PYTHONPATH={shlex.quote(str(LIBRARY))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
