@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 CORES ?= all
 STUDY ?= main
-NEEDS_CONFIG = $(if $(CONFIG),,$(error name the experiment: make $@ CONFIG=my.yaml))
+NEEDS_CONFIG = $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
 NEEDS_STUDENT = $(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
@@ -65,7 +65,8 @@ export: $(READY) ## a student as ONNX: STUDENT=.../student.pth CONFIG=my.yaml
 		{ echo "if no rule produces it: is CONFIG the experiment file of this student?" >&2; exit 1; }
 	@echo "model, program and card: $(STUDENT:student.pth=export)"
 
-study: $(READY) ## a study of config/studies: STUDY=main (hours)
+study: $(READY) ## a study of config/studies: STUDY=main (minutes to hours)
+	@$(if $(wildcard config/studies/$(STUDY).yaml),,$(error no such study: '$(STUDY)'; there are: $(basename $(notdir $(wildcard config/studies/*.yaml)))))
 	snakemake --cores $(CORES) --configfile config/studies/$(STUDY).yaml
 	@echo "tables and plots: results/study-$(STUDY)"
 
@@ -78,7 +79,7 @@ paper: $(READY) ## finished results of config/paper beside those of the paper
 		--rows $(wildcard results/*/rows.json) --csv results/paper/paper.csv --md results/paper/paper.md
 	@echo "table: results/paper/paper.md"
 
-test: $(READY) ## the default test suite, in two processes (15 minutes)
+test: $(READY) ## the default test suite, in two processes (15 to 20 minutes)
 	pytest -n 2
 
 test-slow: $(READY) ## the tests that the default suite leaves out (hours)

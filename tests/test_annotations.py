@@ -25,13 +25,13 @@ def test_objects_that_training_leaves_out_are_told(dataset, tmp_path):
     content = json.loads(Path(dataset["val"]["annotations"]).read_text())
     path = tmp_path / "val.json"
     path.write_text(json.dumps(content))
-    assert annotations.left_out(str(path)) == []
+    assert annotations.accepted_boxes(str(path)) == annotations.too_small(str(path)) == []
     first, second, third, *_ = content["annotations"]
     first["area"] = 0
     second["bbox"] = [3, 3, 0.5, 4]
     third["bbox"] = [3, 3, 0, 4]
     path.write_text(json.dumps(content))
-    bad, small = annotations.left_out(str(path))
+    (bad,), (small,) = annotations.accepted_boxes(str(path)), annotations.too_small(str(path))
     assert "1 boxes that are empty or outside their image" in bad
     assert f": annotation {third['id']} ([3, 3, 0, 4])" in bad
     assert "2 objects of area 0 or with a side below one pixel, which training leaves out: " in small

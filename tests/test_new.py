@@ -159,8 +159,8 @@ def test_the_written_file_is_an_experiment(tmp_path):
     (tmp_path / "config").symlink_to(PROJECT / "config")
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
     assert code == 0, said
-    assert "cell: 6 objects to train with, 3 to validate with" in said
-    assert "platelet: 0 objects to train with, 0 to validate with" in said
+    assert "cell: 6 objects in train, 3 in val" in said
+    assert "platelet: 0 objects in train, 0 in val" in said
     jobs = planned(tmp_path, tmp_path / "cells.yaml")
     assert jobs["take_trained"] == 3 and jobs["write_comparison"] == 1
     content = yaml.safe_load((tmp_path / "cells.yaml").read_text())

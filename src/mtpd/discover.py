@@ -73,8 +73,9 @@ def splits(folder: Path) -> dict[str, Split]:
     if not folder.is_dir():
         raise NoDataset(f"{folder}: no such folder")
     found = _by_split(folder)
-    for missing in {"train", "val"} - found.keys():
-        raise NoDataset(f"{folder}: {_what_is_there(folder)}; expected a COCO annotation file for {missing}")
+    if missing := [name for name in ("train", "val") if name not in found]:
+        expected = f"expected a COCO annotation file for {' and one for '.join(missing)}"
+        raise NoDataset(f"{folder}: {_what_is_there(folder)}; {expected}")
     both = {name: Split(path, _images_of(path, name, folder)) for name, path in found.items()}
     if shared := both["train"].files & both["val"].files:
         raise NoDataset(f"{folder}: train and val share images, or those of one are missing: {min(shared)}")

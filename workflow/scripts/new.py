@@ -47,7 +47,7 @@ def main():
     width, height = numbers["scale"]
     machine = f"{count} GPUs" if count else "no GPU"
     print(f"{target}: images of {width} x {height} pixels, {numbers['epochs']} epochs a stage, {machine}")
-    print(f"next: make plan CONFIG={target}; make rehearsal CONFIG={target}; docs/own-experiment.md")
+    print(f"next: make check, make plan and make rehearsal, with CONFIG={target}; docs/own-experiment.md")
 
 
 def look_at(splits):
@@ -66,9 +66,10 @@ def look_at(splits):
     if strange := sorted(val.keys() - train.keys()):
         sys.exit(annotations.unknown_categories(str(splits["val"].annotations), strange))
     for label in train:
-        print(f"  {label}: {train[label]} objects to train with, {val.get(label, 0)} to validate with")
-    bad = [line for split in splits.values() for line in annotations.accepted_boxes(str(split.annotations))]
-    for line in bad:
+        print(f"  {label}: {train[label]} objects in train, {val.get(label, 0)} in val")
+    paths = [str(split.annotations) for split in splits.values()]
+    bad = [line for path in paths for line in annotations.accepted_boxes(path)]
+    for line in [*bad, *(line for path in paths for line in annotations.too_small(path))]:
         print(line)
     return bool(bad)
 

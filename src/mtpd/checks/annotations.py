@@ -79,23 +79,29 @@ def without_segmentation(annotations: str) -> list[str]:
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 
-def left_out(annotations: str) -> list[str]:
-    """The objects of a sound file that mmdet trains without, a line for each reason."""
+def accepted_boxes(annotations: str) -> list[str]:
+    """A line if a sound file has boxes that only ``skip_bad_boxes`` accepts; mmdet trains without them."""
+    bad = [item for item, is_bad in _judged(annotations) if is_bad]
+    what = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
+    return _told(annotations, what, bad)
+
+
+def too_small(annotations: str) -> list[str]:
+    """A line if a sound file has other objects that mmdet trains without."""
+    small = [item for item, is_bad in _judged(annotations) if not is_bad and _is_too_small(item)]
+    what = f"{len(small)} objects of area 0 or with a side below one pixel, which training leaves out"
+    return _told(annotations, what, small)
+
+
+def _judged(annotations: str) -> Iterator[tuple[dict, bool]]:
+    """Every object of a sound file, and whether its box is bad."""
     content = coco.parsed(annotations)
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    bad, small = [], []
-    for item in content["annotations"]:
-        if _is_bad(item["bbox"], sizes[item["image_id"]]):
-            bad.append(item)
-        elif _is_too_small(item):
-            small.append(item)
-    skipped = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
-    dropped = f"{len(small)} objects of area 0 or with a side below one pixel, which training leaves out"
-    found = [
-        (what, f"annotation {item['id']} ({item['bbox']})")
-        for what, items in ((skipped, bad), (dropped, small))
-        for item in items
-    ]
+    return ((item, _is_bad(item["bbox"], sizes[item["image_id"]])) for item in content["annotations"])
+
+
+def _told(annotations: str, what: str, items: list[dict]) -> list[str]:
+    found = [(what, f"annotation {item['id']} ({item['bbox']})") for item in items]
     return [f"{annotations}: {line}" for line in _by_kind(found)]
 
 

@@ -91,8 +91,9 @@ class Checks:
         found = annotations.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
         if found:
             raise Wrong(*found)
-        for line in annotations.left_out(split["annotations"]):
-            self.say(line)
+        for told in (annotations.accepted_boxes, annotations.too_small):
+            for line in told(split["annotations"]):
+                self.say(line)
         return {"images": coco.count_images(split["annotations"])}
 
     def segmentations(self, name: str) -> None:
