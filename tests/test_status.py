@@ -103,7 +103,7 @@ def test_a_stage_that_runs_is_killed_and_finished(experiment):
     folder, config = experiment
     chain = f"swin@{EPOCHS}"
     name = f"student/pkd/{chain}/seed0"
-    assert f"waiting     {name}  can start: all that it needs is there\n" in status(folder, config)
+    assert f"waiting     {name}  can start: it waits for no other stage\n" in status(folder, config)
     assert f"for {name}\n" in status(folder, config)  # its second stage
 
     running = start(folder, config, "pkd", chain, "swin")

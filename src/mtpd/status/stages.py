@@ -191,9 +191,11 @@ def _interrupted(node: Node, work: Path, position: dict | None) -> Status:
 
 def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
     missing = [name(found.nodes[key]) for key in sorted(node.waits_for) if key not in found.done]
-    missing += [f"the order of pool {node.pool} (order_teachers)"] if node.pool else []
-    missing += [] if node.pool else [f"weights of {detector}" for detector in _absent(node, found, paths)]
-    return f"for {', '.join(missing)}" if missing else "can start: all that it needs is there"
+    if node.pool:
+        missing.append(f"the order of pool {node.pool} (order_teachers)")
+    else:
+        missing += [f"weights of {detector} (a job gets them)" for detector in _absent(node, found, paths)]
+    return f"for {', '.join(missing)}" if missing else "can start: it waits for no other stage"
 
 
 def _absent(node: Node, found: Plan, paths: layout.Layout) -> list[str]:
