@@ -115,7 +115,7 @@ CHANGES = [
     ("compute.workers", 2, NOTHING),
     ("compute.mem_mb", 8000, NOTHING),
     ("compute.runtime", 99, NOTHING),
-    ("compute.gpus", 1, {"measure_complexity": 1, "write_tables": 1, "plot_stages": 1}),
+    ("compute.gpus", 1, {"measure_complexity": 1, "write_tables": 1}),
 ]
 
 

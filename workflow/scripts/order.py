@@ -28,5 +28,5 @@ ap = dict(zip(spec["detectors"], scores, strict=True))
 means = levels.over_levels(costs)
 by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
 found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why}
-files.write_json(args.order, {**found, "settings": files.fingerprint(spec)})
+files.write_json(args.order, {**found, "settings": spec})
 print("\n".join(f"{policy}: {reason}" for policy, reasons in why.items() for reason in reasons))

@@ -58,11 +58,12 @@ class Layout:
     def order(self, student: str, pool: str, file: str) -> str:
         return f"{ORDER.format(dataset=self.dataset, student=student, pool=pool)}/{file}"
 
-    def written_orders(self, student: str, pool: str, settings: str) -> dict[str, list[list[str]]] | None:
-        """The orders of a student and pool, by policy, if they are there. Args: ``settings``, their hash."""
+    def written_orders(self, student: str, pool: str, settings: dict) -> dict[str, list[list[str]]] | None:
+        """The orders of a student and pool, by policy, if they were made with these settings."""
         path = Path(self.order(student, pool, "order.json"))
         found = json.loads(path.read_text()) if path.exists() else {}
-        return found["orders"] if found.get("settings") == settings else None
+        same = found.get("settings") == json.loads(json.dumps(settings))  # tuples become lists
+        return found["orders"] if same else None
 
     def stage(self, student: str, recipe: str, chain: object, seed: int | str) -> str:
         """The folder of a stage's results; the chain names its teachers up to this stage."""

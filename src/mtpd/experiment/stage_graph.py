@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
 
-from mtpd import files
 from mtpd.experiment import chains, rows, specs
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.rows import Orders
@@ -45,8 +44,7 @@ def known_orders(experiment: Experiment, layout: Layout) -> Known:
     """Gives the orders on disk, unless they were made from other settings."""
 
     def known(student: str, pool: str) -> Orders | None:
-        settings = files.fingerprint(specs.order(experiment, layout, student, pool))
-        return layout.written_orders(student, pool, settings)
+        return layout.written_orders(student, pool, specs.order(experiment, layout, student, pool))
 
     return known
 
