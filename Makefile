@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 CORES ?= all
 STUDY ?= main
-NEEDS_CONFIG = $(if $(CONFIG),$(if $(wildcard $(CONFIG)),,$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
+NEEDS_CONFIG = $(if $(CONFIG),$(if $(shell [[ -e "$(CONFIG)" ]] && echo yes),,$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
 NEEDS_STUDENT = $(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \

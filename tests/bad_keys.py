@@ -38,6 +38,7 @@ KEYS = [
     ("recipes.pkd.inherit", "frist", "recipes.pkd.inherit: found 'frist', did you mean 'first'?"),
     ("students", "student", "students: found 'student'; expected a list, like [student]"),
     ("seeds", 3, "seeds: found 3; expected a list, like [0, 1, 2]"),
+    ("arms.direct.seeds", 3, "arms.direct.seeds: found 3; expected a list, like [0, 1, 2]"),
     ("dataset.scale", 96, "dataset.scale: found 96; expected a list, like [96, 96]"),
     ("recipes.pkd.optimizer", {"type": "AdamW", "learning_rate": 0.1}, "recipes.pkd: optimizer.lr: found None; expected a number, at least 0; the arguments are learning_rate"),
     ("recipes.pkd.optimizer.lr", "8e-4", "recipes.pkd: optimizer.lr: found '8e-4'; expected a number, at least 0 (YAML reads 8e-4 as text"),

@@ -1,6 +1,7 @@
 """Teacher of the zoo: Cascade R-CNN, ResNet-18 with 32 base channels, 96-channel FPN (strides 4 to 32).
 
 Nothing of its neck and heads fits the student r18_w4.py, whose neck has 64 channels.
+Its heads and their training are lists, which `_base_` replaces as a whole: so they repeat cascade_w32.py.
 """
 
 _base_ = ["mmdet::_base_/models/cascade-rcnn_r50_fpn.py"]

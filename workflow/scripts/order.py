@@ -27,6 +27,6 @@ scores = [files.read_json(path)["bbox"]["AP"] for path in args.metrics]
 ap = dict(zip(spec["detectors"], scores, strict=True))
 means = levels.over_levels(costs)
 by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
-found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why}
-files.write_json(args.order, {**found, "settings": spec})
+found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why, "settings": spec}
+files.write_json(args.order, found)
 print("\n".join(f"{policy}: {reason}" for policy, reasons in why.items() for reason in reasons))

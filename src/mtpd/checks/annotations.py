@@ -81,23 +81,24 @@ def without_segmentation(annotations: str) -> list[str]:
 
 def accepted_boxes(annotations: str) -> list[str]:
     """A line if a sound file has boxes that only ``skip_bad_boxes`` accepts; mmdet trains without them."""
-    bad = [item for item, is_bad in _judged(annotations) if is_bad]
+    bad = [item for item, size in _objects(annotations) if _is_bad(item["bbox"], size)]
     what = f"{len(bad)} boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
     return _told(annotations, what, bad)
 
 
 def too_small(annotations: str) -> list[str]:
     """A line if a sound file has other objects that mmdet trains without."""
-    small = [item for item, is_bad in _judged(annotations) if not is_bad and _is_too_small(item)]
+    objects = _objects(annotations)
+    small = [item for item, size in objects if _is_too_small(item) and not _is_bad(item["bbox"], size)]
     what = f"{len(small)} objects of area 0 or with a side below one pixel, which training leaves out"
     return _told(annotations, what, small)
 
 
-def _judged(annotations: str) -> Iterator[tuple[dict, bool]]:
-    """Every object of a sound file, and whether its box is bad."""
+def _objects(annotations: str) -> Iterator[tuple[dict, tuple[int, int]]]:
+    """Every object of a sound file, and the width and height of its image."""
     content = coco.parsed(annotations)
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    return ((item, _is_bad(item["bbox"], sizes[item["image_id"]])) for item in content["annotations"])
+    return ((item, sizes[item["image_id"]]) for item in content["annotations"])
 
 
 def _told(annotations: str, what: str, items: list[dict]) -> list[str]:

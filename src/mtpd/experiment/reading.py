@@ -18,7 +18,7 @@ from mtpd.experiment.errors import ConfigError, expected
 from mtpd.experiment.rehearsal import rehearsed
 from mtpd.experiment.schema import Experiment
 
-EXAMPLES = {"seeds": "[0, 1, 2]", "dataset.scale": "[96, 96]"}  # of lists that one value does not suggest
+EXAMPLES = {"seeds": "[0, 1, 2]", "scale": "[96, 96]"}  # of lists that one value does not suggest
 
 
 def load_experiment(config: dict[str, Any], source: str = "config") -> Experiment:
@@ -125,7 +125,7 @@ def _describe(error: dict[str, Any]) -> str:
         where = ".".join(map(str, error["loc"][:-2]))
         return f"{where}: found the name {error['input']!r}, which YAML reads as no text; put it in quotes"
     if error["type"] == "tuple_type":
-        example = EXAMPLES.get(where, f"[{error['input']}]")
+        example = EXAMPLES.get(error["loc"][-1], f"[{error['input']}]")
         return f"{where}: found {error['input']!r}; expected a list, like {example}"
     return f"{where}: found {error['input']!r}; {error['msg']}"
 

@@ -103,7 +103,8 @@ class Recipe(Model):
             raise ValueError("optimizer: expected 'type', the name of a torch optimiser, like SGD or AdamW")
         if not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
             text = " (YAML reads 8e-4 as text, and 8.0e-4 as a number)" * isinstance(rate, str)
-            text += f"; the arguments are {', '.join(self.optimizer.keys() - {'type'})}" * (rate is None)
+            found = ", ".join(sorted(self.optimizer.keys() - {"type"}))
+            text += f"; the arguments are {found}" * (rate is None)
             raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0{text}")
         return self
 

@@ -118,7 +118,8 @@ class _Graph:
                 self.nodes[key] = self._node(key, student, recipe, prefix, seed, pool)
             node = self.nodes[key]
             if node.pool and not pool:  # another user has this chain without any order
-                node.pool, node.waits_for = None, self._waits_for(node, prefix, None)
+                node.pool = None
+                node.waits_for = self._waits_for(node, prefix)
             if user not in node.users:
                 node.users.append(user)
 
@@ -132,12 +133,13 @@ class _Graph:
             node.detectors = self._detectors(node, chain)
         else:
             node.candidates = [(name,) for name in self.experiment.pools[pool] if name != student]
-        node.waits_for = self._waits_for(node, chain, pool)
+        node.waits_for = self._waits_for(node, chain)
         return node
 
-    def _waits_for(self, node: Node, chain: chains.Chain, pool: str | None) -> set[str]:
-        """The stages without which a stage cannot start. Args: ``pool``, whose order it waits for, too."""
-        needed = node.detectors | set(specs.pool_members(self.experiment, node.student, pool) if pool else ())
+    def _waits_for(self, node: Node, chain: chains.Chain) -> set[str]:
+        """The stages without which a stage cannot start, those of its pool's order too."""
+        members = specs.pool_members(self.experiment, node.student, node.pool) if node.pool else ()
+        needed = node.detectors.union(members)
         before = {self._trained(name) for name in needed if self.experiment.detectors[name].train}
         if chain.parent:
             before.add(self.layout.stage(node.student, node.recipe, chain.parent, node.seed))

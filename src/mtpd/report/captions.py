@@ -45,8 +45,8 @@ CAPTIONS = {
     ),
     "cost_of_accuracy": (
         "Accuracy and cost",
-        "AP against milliseconds an image and against the number of parameters. Arms have the student's "
-        "price.",
+        "AP against milliseconds an image and against the number of parameters. Arms have those of the "
+        "student.",
     ),
     "precision_recall": (
         "Precision and recall",
