@@ -14,6 +14,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
+export PYTHONUTF8 := 1
 
 .PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm bench lint clean
 

@@ -36,7 +36,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def cpu_seconds_of(command: list, **options) -> float:
     """CPU time of a command and its children; it must succeed."""
     before = os.times()
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", **options)
     after = os.times()
     if done.returncode:
         raise RuntimeError(f"{command}: {done.stdout[-1500:]}{done.stderr[-1500:]}")

@@ -28,8 +28,8 @@ def measure():
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "config").symlink_to(PROJECT / "config")
-        (folder / "trivial").write_text(TRIVIAL.format(count=STAGES))
-        (folder / "empty").write_text("rule all:\n    input: []\n")
+        (folder / "trivial").write_text(TRIVIAL.format(count=STAGES), encoding="utf-8")
+        (folder / "empty").write_text("rule all:\n    input: []\n", encoding="utf-8")
         stages = written(folder, "stages", {"alone": "none@1"}, range(STAGES))
         yield pairing.Row(
             f"snakemake -n, {STAGES} stages",
@@ -83,7 +83,7 @@ def written(folder, name, chains, seeds, teachers=()):
         },
         "seeds": list(seeds),
     }
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / f"{name}.yaml"
 
 
@@ -93,7 +93,7 @@ def sharing(folder):
     chains = {"-".join(order): "+".join(f"{name}@1" for name in order) for order in orders}
     config = written(folder, "sequences", chains, [0], TEACHERS)
     loud = [word for word in command(folder, PROJECT / "Snakefile", config) if word != "--quiet"]
-    said = subprocess.run(loud, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(loud, capture_output=True, encoding="utf-8", check=True).stdout
     jobs = int(re.search(r"train_stage +(\d+)", said)[1]) - len(TEACHERS) - 1
     alone = sum(map(len, orders))
     what = f"stages for all {len(orders)} sequences of {len(TEACHERS)} teachers: {jobs}"

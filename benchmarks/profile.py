@@ -58,7 +58,7 @@ def main(picture: str) -> None:
 def stage(folder: Path) -> list:
     spec = stages.spec(folder, train=1200, val=1000) | {"epochs": 3}
     spec["recipe"] = {**spec["recipe"], "batch_size": 8, "validate_every": 6}
-    (folder / "spec.json").write_text(json.dumps(spec))
+    (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     paths = ["--teachers", stages.TEACHER, "--inherit", stages.TEACHER, "--student", "out/student.pth"]
     return [PROJECT / "workflow/scripts/stage.py", "--spec", "spec.json", *paths, "--progress", "said"]
 
@@ -81,7 +81,7 @@ def recorded(folder: Path, program: list) -> pd.Series:
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         check=True,
     )
-    lines = [line.rsplit(" ", 1) for line in stacks.read_text().splitlines()]
+    lines = [line.rsplit(" ", 1) for line in stacks.read_text(encoding="utf-8").splitlines()]
     lines = [(stack, count) for stack, count in lines if "Thread._bootstrap (" not in stack]  # they wait
     if program[-1] == "steps":
         lines = [(stack, count) for stack, count in lines if "Parts.whole" in stack]

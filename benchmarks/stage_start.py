@@ -36,7 +36,7 @@ def measure():
 
 
 def command(folder):
-    (folder / "spec.json").write_text(json.dumps(stages.spec(folder)))
+    (folder / "spec.json").write_text(json.dumps(stages.spec(folder)), encoding="utf-8")
     program = [sys.executable, "-c", START, PROJECT / "workflow/scripts/stage.py", "--spec", "spec.json"]
     paths = ["--teachers", stages.TEACHER, "--inherit", stages.TEACHER, "--student", "out/student.pth"]
     return [*program, *paths, "--progress", "said"]

@@ -113,7 +113,7 @@ class Cluster:
     def start(self, *names):
         """Start daemons, and wait until Slurm answers and has seen its node."""
         for name in names:
-            with open(self.folder / f"{name}.said", "a") as said:
+            with open(self.folder / f"{name}.said", "a", encoding="utf-8") as said:
                 command = [shutil.which(name), "-D"]
                 self.daemons[name] = psutil.Popen(command, env=self.environment, stdout=said, stderr=said)
         until(self._node)
@@ -179,7 +179,7 @@ class Controller:
         self.cluster, self.folder, self.said = cluster, folder, folder / "controller"
         start = ["snakemake", "--cores", "all", "--profile", PROJECT / "slurm", "-s", PROJECT / "Snakefile"]
         start += ["-d", folder, "--configfile", config, "--slurm-keep-successful-logs", *QUICKLY, *options]
-        with open(self.said, "a") as said:
+        with open(self.said, "a", encoding="utf-8") as said:
             self.process = psutil.Popen(
                 list(map(str, [*start, "--", *targets])),
                 env={**cluster.environment, **environment},

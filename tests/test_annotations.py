@@ -9,20 +9,20 @@ from mtpd.data import coco, shapes
 
 def test_pycocotools_scores_objects_that_say_ignore(dataset, tmp_path):
     """It takes only crowds out; so a split of nothing else is no empty one."""
-    content = json.loads(Path(dataset["val"]["annotations"]).read_text())
+    content = json.loads(Path(dataset["val"]["annotations"]).read_text(encoding="utf-8"))
     content["annotations"] = [{**item, "ignore": 1} for item in content["annotations"]]
     split = {**dataset["val"], "annotations": str(tmp_path / "val.json")}
-    Path(split["annotations"]).write_text(json.dumps(content))
+    Path(split["annotations"]).write_text(json.dumps(content), encoding="utf-8")
     assert annotations.problems(**split, least_side=None, skip_bad_boxes=False, say=print) == []
     content["annotations"] = [{**item, "iscrowd": 1} for item in content["annotations"]]
-    Path(split["annotations"]).write_text(json.dumps(content))
+    Path(split["annotations"]).write_text(json.dumps(content), encoding="utf-8")
     (line,) = annotations.problems(**split, least_side=None, skip_bad_boxes=False, say=print)
     assert "nothing to score with" in line
 
 
 def test_objects_that_training_leaves_out_are_told(dataset, tmp_path):
     """Some converters write area 0 for every object; mmdet then trains without them, and says nothing."""
-    content = json.loads(Path(dataset["val"]["annotations"]).read_text())
+    content = json.loads(Path(dataset["val"]["annotations"]).read_text(encoding="utf-8"))
     path = tmp_path / "val.json"
     path.write_text(json.dumps(content))
     assert annotations.accepted_boxes(str(path)) == annotations.too_small(str(path)) == []
@@ -40,7 +40,7 @@ def test_objects_that_training_leaves_out_are_told(dataset, tmp_path):
 def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "large.json"
-    path.write_text(Path(dataset["train"]["annotations"]).read_text())
+    path.write_text(Path(dataset["train"]["annotations"]).read_text(encoding="utf-8"))
     known = coco.categories_of(path)
     assert [category["name"] for category in known] == list(shapes.CLASSES)
     assert not (tmp_path / "work").exists()

@@ -104,7 +104,7 @@ def test_only_what_changed_is_checked_again(what, settings, tmp_path):
 
 def test_a_changed_annotation_file_is_noticed(settings, tmp_path):
     annotations = tmp_path / "val.json"
-    annotations.write_text(Path(settings["dataset"]["val"]["annotations"]).read_text())
+    annotations.write_text(Path(settings["dataset"]["val"]["annotations"]).read_text(encoding="utf-8"))
     settings["dataset"]["val"] = {**settings["dataset"]["val"], "annotations": str(annotations)}
     before = Passed(settings, tmp_path)
     for subject in before.to_check():

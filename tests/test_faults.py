@@ -51,7 +51,7 @@ class Run:
     def __init__(self, folder, config):
         self.folder = folder
         arguments = command(folder, "--rerun-incomplete", "--cores", "1", config=config)
-        with open(folder / "said", "a") as said:
+        with open(folder / "said", "a", encoding="utf-8") as said:
             self.snakemake = psutil.Popen(
                 arguments,
                 stdout=said,

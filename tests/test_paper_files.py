@@ -82,7 +82,7 @@ def load(name):
 
 def published():
     """The paper's results, by id."""
-    with open(FOLDER / "results.csv", newline="") as file:
+    with open(FOLDER / "results.csv", encoding="utf-8", newline="") as file:
         return {line["id"]: line for line in csv.DictReader(file)}
 
 

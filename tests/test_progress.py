@@ -28,7 +28,7 @@ def test_lines_in_a_file_are_neither_lost_nor_overwritten(processes, tmp_path):
     launcher = [PROJECT / "workflow/scripts/processes.py", str(processes)] if processes else []
     command = " ".join(map(str, [sys.executable, *launcher, script]))
     env = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
-    with open(tmp_path / "said", "w") as said:
+    with open(tmp_path / "said", "w", encoding="utf-8") as said:
         print("start", file=said, flush=True)
         rule = f"exec 3>&2; exec env {command} --progress /proc/$$/fd/3 > {tmp_path}/log 2>&1"
         subprocess.run(["bash", "-c", rule], env=env, stderr=said, check=True)

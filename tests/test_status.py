@@ -73,7 +73,7 @@ def start(folder, config, recipe, chain, teacher=None):
         [sys.executable, SCRIPTS / "stage.py", *arguments, "--student", f"{stage}/student.pth"],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT / "src")},
-        stdout=open(log, "w"),
+        stdout=open(log, "w", encoding="utf-8"),
         stderr=subprocess.STDOUT,
     )
 

@@ -96,7 +96,9 @@ def test_the_terminal_has_a_line_when_a_job_starts_and_one_when_it_ends(finished
     assert re.search(rf"^{now} time left: .*; only stages are counted$", said, re.MULTILINE)
     assert "wildcards" not in said and "Select jobs" not in said
     log = re.search(r"^Complete log\(s\): (.*)$", said, re.MULTILINE)[1]
-    assert "wildcards: dataset=few-shapes, student=student, recipe=pkd" in Path(log).read_text()
+    assert "wildcards: dataset=few-shapes, student=student, recipe=pkd" in Path(log).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):

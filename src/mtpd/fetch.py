@@ -136,7 +136,7 @@ def fetched(
 def _alone(partial: Path) -> Iterator[None]:
     """Inside the block, no other process works on this part of a file."""
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with open(partial.with_suffix(".lock"), "w") as file:
+    with open(partial.with_suffix(".lock"), "w", encoding="utf-8") as file:
         with suppress(OSError):  # a file system without locks; two writers would be found by the hash
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -35,7 +35,7 @@ def write_json(path: str | Path, content: Any, indent: int | None = 1) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def sha256(path: str | Path) -> str:
@@ -46,7 +46,9 @@ def sha256(path: str | Path) -> str:
 def code_hash(folders: Iterable[Path]) -> str:
     """Hash of all Python code in these folders, without docstrings, blank lines and lines of comment."""
     modules = sorted(path for folder in folders for path in folder.rglob("*.py"))
-    return hashlib.sha256("\n".join(_code(path.read_text()) for path in modules).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join(_code(path.read_text(encoding="utf-8")) for path in modules).encode()
+    ).hexdigest()
 
 
 def _code(text: str) -> str:

@@ -29,7 +29,9 @@ def _from_driver() -> dict[str, str]:
     """The driver's GPUs: UUID by index. Empty without a driver or GPU."""
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=DRIVER_SECONDS)
+        done = subprocess.run(
+            query, capture_output=True, encoding="utf-8", check=True, timeout=DRIVER_SECONDS
+        )
     except (FileNotFoundError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return {}
     rows = [line.split(", ") for line in done.stdout.splitlines()]
@@ -75,7 +77,7 @@ def _folder_of_locks() -> Path:
 def _try_to_take(locks: dict[str, Path], count: int, folder: Path) -> list[str]:
     """The names of the GPUs taken, or none if too few are free."""
     held: dict[str, int] = {}
-    with open(folder / "choosing", "w") as gate:  # one job at a time looks for free GPUs
+    with open(folder / "choosing", "w", encoding="utf-8") as gate:  # one job at a time looks for free GPUs
         fcntl.flock(gate, fcntl.LOCK_EX)
         for name, path in locks.items():
             if len(held) < count and (lock := _try_lock(path)) is not None:

@@ -12,7 +12,7 @@ meta = torch.load(path, map_location="cpu", weights_only=True)["meta"]
 config = Config.fromstring(meta["cfg"], ".py")
 model = init_detector(config, path, device="cpu")
 loader = config.test_dataloader.dataset
-with open(loader.ann_file) as file:
+with open(loader.ann_file, encoding="utf-8") as file:
     coco = json.load(file)
 ids = {category["name"]: category["id"] for category in coco["categories"]}
 found = []

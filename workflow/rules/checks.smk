@@ -99,11 +99,11 @@ def check_with_torch(spec):
     wrong.unlink(missing_ok=True)
     command = [sys.executable, PROJECT / "workflow" / "scripts" / "check.py", "--spec", folder / "spec.json"]
     command += ["--passed", folder, "--wrong", wrong]
-    on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=on_cpu, capture_output=True, text=True)
+    on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, env=on_cpu, capture_output=True, encoding="utf-8")
     if not done.returncode:
         return []
-    return wrong.read_text().splitlines() if wrong.exists() else [done.stderr]
+    return wrong.read_text(encoding="utf-8").splitlines() if wrong.exists() else [done.stderr]
 
 
 onstart:

@@ -12,7 +12,7 @@ def final_failure(job):
     for path in job.output:
         said = Path(folders.work(str(Path(path).parent)), failures.FINAL)
         if said.exists():
-            return said.read_text().strip()
+            return said.read_text(encoding="utf-8").strip()
     return None
 
 

@@ -63,7 +63,7 @@ def stage_sizes(experiment, layout):
     sizes = {}
     for begin in (f"{REHEARSAL}/", ""):
         table = Path(EXPERIMENT.format(experiment=f"{begin}{layout.experiment}"), "complexity.csv")
-        for row in csv.DictReader(table.open()) if images and table.exists() else ():
+        for row in csv.DictReader(table.open(encoding="utf-8")) if images and table.exists() else ():
             name, numbers = row["detector"], float(row["params_m"]) * 1e6
             metrics = Path(Layout("", f"{begin}{layout.dataset}").detector(name, "metrics.json"))
             masks = not metrics.exists() or "segm" in files.read_json(metrics)

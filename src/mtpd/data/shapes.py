@@ -53,7 +53,7 @@ def generate(
 
 
 def write(coco: dict, path: Path) -> None:
-    path.write_text(json.dumps(coco, sort_keys=True) + "\n")
+    path.write_text(json.dumps(coco, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def draw_image(rng: np.random.Generator, size: int, classes: int) -> tuple[np.ndarray, list[dict]]:

@@ -38,6 +38,9 @@ class CocoPredictions(BaseMetric):
         annotations: COCO annotation file.
         classes: the detector's. Detections of classes that the file does not have are left out.
         evaluator: ``pycocotools`` or ``faster-coco-eval``.
+
+    Raises:
+        ValueError: the file has none of the classes, so that every AP would be 0.
     """
 
     def __init__(self, annotations: str | Path, classes: tuple[str, ...], evaluator: str = DEFAULT):
@@ -45,6 +48,11 @@ class CocoPredictions(BaseMetric):
         self.truth = Truth(annotations, evaluator)
         ids = self.truth.category_ids
         self.category_ids = [ids.get(name) for name in classes]
+        if not any(name in ids for name in classes):
+            raise ValueError(
+                f"{annotations}: none of the detector's classes is found here: {', '.join(map(repr, classes))}; "
+                f"the file has {', '.join(map(repr, ids))}"
+            )
         self.predictions: list[dict] = []
         self.scores: dict[str, float] = {}
         self.masks = False  # whether the detector gives masks, also where it finds nothing

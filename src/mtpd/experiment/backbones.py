@@ -101,7 +101,7 @@ def _values(file: Path) -> dict[str, Any]:
     """The plain values of a config file, on top of those of the files it builds on."""
     base: dict[str, Any] = {}
     own: dict[str, Any] = {}
-    for node in ast.parse(file.read_text()).body:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
             continue
         name = node.targets[0].id

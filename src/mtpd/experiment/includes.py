@@ -61,7 +61,7 @@ def _find(name: str, folders: Sequence[Path], key: str) -> Path:
 
 def _read(path: Path, key: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{key}: {path} cannot be read as YAML: {error}") from None
     if not isinstance(content, dict):

@@ -61,7 +61,7 @@ class Layout:
     def written_orders(self, student: str, pool: str, settings: dict) -> dict[str, list[list[str]]] | None:
         """The orders of a student and pool, by policy, if they were made with these settings."""
         path = Path(self.order(student, pool, "order.json"))
-        found = json.loads(path.read_text()) if path.exists() else {}
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         same = found.get("settings") == json.loads(json.dumps(settings))  # tuples become lists
         return found["orders"] if same else None
 

@@ -59,7 +59,7 @@ def read_file(path: Path, project: Path) -> Experiment:
         OSError: it cannot be read.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
@@ -156,4 +156,4 @@ def json_schema() -> str:
 
 
 if __name__ == "__main__":
-    Path("config/schema.json").write_text(json_schema())
+    Path("config/schema.json").write_text(json_schema(), encoding="utf-8")

@@ -14,7 +14,7 @@ PAPER_RESULTS = "config/paper/results.csv"  # of this project
 
 def paper_results(project: Path) -> set[str]:
     """The ids of the paper's results."""
-    with open(project / PAPER_RESULTS, newline="") as file:
+    with open(project / PAPER_RESULTS, encoding="utf-8", newline="") as file:
         return {line["id"] for line in csv.DictReader(file)}
 
 
@@ -88,7 +88,7 @@ def config_files(config: str) -> list[str]:
     if config.startswith(MMDET):
         return []
     try:
-        bases = _bases(ast.parse(Path(config).read_text(), config))
+        bases = _bases(ast.parse(Path(config).read_text(encoding="utf-8"), config))
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
     files = [config]

@@ -35,7 +35,7 @@ def read(path: str | Path) -> Speeds:
     Raises:
         ConfigError: a column is missing, or a value is not a positive number.
     """
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     found: Speeds = {}
     for number, row in enumerate(table, 2):
@@ -69,9 +69,11 @@ def cost(folder: Path) -> Cost | None:
     benchmark, jobs = folder / "benchmark.tsv", folder / "jobs.json"
     if not benchmark.exists():
         return None
-    with open(benchmark, newline="") as file:
+    with open(benchmark, newline="", encoding="utf-8") as file:
         last = next(csv.DictReader(file, delimiter="\t"))
-    earlier = json.loads(jobs.read_text())["seconds_of_earlier_jobs"] if jobs.exists() else 0.0
+    earlier = (
+        json.loads(jobs.read_text(encoding="utf-8"))["seconds_of_earlier_jobs"] if jobs.exists() else 0.0
+    )
     peak = None if last["max_rss"] in ("-", "NA") else float(last["max_rss"])
     return Cost(float(last["s"]) + earlier, peak)
 

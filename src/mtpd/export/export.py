@@ -145,6 +145,6 @@ def _rounded(values: Tensor) -> list[float]:
 
 
 def _machine() -> dict:
-    lines = CPU.read_text().splitlines() if CPU.exists() else []
+    lines = CPU.read_text(encoding="utf-8").splitlines() if CPU.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {"cpu": names[0] if names else platform.machine(), "threads": torch.get_num_threads()}

@@ -19,7 +19,7 @@ import onnxruntime
 
 def load(folder: Path) -> tuple[onnxruntime.InferenceSession, dict]:
     """The model of an export, if it is the one that was checked, and its settings (export.json)."""
-    settings = json.loads((folder / "export.json").read_text())
+    settings = json.loads((folder / "export.json").read_text(encoding="utf-8"))
     model = (folder / "student.onnx").read_bytes()
     found, expected = hashlib.sha256(model).hexdigest(), settings["onnx_sha256"]
     if found != expected:

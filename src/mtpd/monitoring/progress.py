@@ -40,7 +40,7 @@ def _append(path: str, line: str) -> None:
     if own := re.fullmatch(rf"/proc/{os.getpid()}/fd/(\d+)", path):
         os.write(int(own[1]), line.encode())
         return
-    with open(path, "a") as terminal:
+    with open(path, "a", encoding="utf-8") as terminal:
         terminal.write(line)
 
 

@@ -56,7 +56,7 @@ def _mlflow(folder: Path, project: str, run: str) -> dict:
             known = client.get_experiment_by_name(project)
             experiment = known.experiment_id if known else client.create_experiment(project)
         files.write_text(kept, client.create_run(experiment, run_name=run).info.run_id)
-    os.environ["MLFLOW_RUN_ID"] = kept.read_text()  # the backend's calls go to this run
+    os.environ["MLFLOW_RUN_ID"] = kept.read_text(encoding="utf-8")  # the backend's calls go to this run
     names = {"exp_name": project, "run_name": run, "tracking_uri": address}
     return {"type": "MLflowVisBackend", "save_dir": str(folder / "mlflow"), **names}
 

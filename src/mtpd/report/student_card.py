@@ -28,7 +28,7 @@ def card(spec: dict, export: dict, metrics: dict, student: Path) -> str:
         student: its ``student.pth``; the folders of other seeds beside its own give the interval.
     """
     strict = {"undefined": jinja2.StrictUndefined, "keep_trailing_newline": True}
-    template = jinja2.Template(TEMPLATE.read_text(), **strict)
+    template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), **strict)
     return template.render(
         spec=spec,
         export=export,

@@ -157,7 +157,7 @@ def _failure(work: Path, position: dict | None, said: str) -> list[str]:
     state = work / position["state"] if position else work
     for path in (work / failures.FINAL, state / failures.DIVERGED):
         if path.exists():
-            return [f"final, see {path}:", path.read_text().strip()]
+            return [f"final, see {path}:", path.read_text(encoding="utf-8").strip()]
     return (
         ["not final: the same command tries again"] if TRACEBACK in said and STOPPED_EARLY not in said else []
     )

@@ -40,8 +40,9 @@ def divergence_remembered(folder: Path):
     """
     path = folder / DIVERGED
     if path.exists():
+        said = path.read_text(encoding="utf-8")
         raise DivergedError(
-            f"{path.read_text()}. This happened before, and nothing that the stage depends on has changed "
+            f"{said}. This happened before, and nothing that the stage depends on has changed "
             f"since. Change it, or delete {path} to try again from the last checkpoint"
         )
     try:

@@ -54,7 +54,7 @@ def job_ends() -> float | None:
         return None
     command = ["squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format", "%e"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout.strip()
         return datetime.fromisoformat(said).timestamp()
     except (OSError, ValueError):  # no squeue on this node, no limit, or no answer
         return None
