@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from mtpd import files
 from mtpd.checks import annotations
 from mtpd.data import coco, shapes
 
@@ -44,7 +45,7 @@ def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypat
     known = coco.categories_of(path)
     assert [category["name"] for category in known] == list(shapes.CLASSES)
     assert not (tmp_path / "work").exists()
-    monkeypatch.setattr(coco, "LARGE", 1)
+    monkeypatch.setattr(files, "LARGE", 1)
     assert coco.categories_of(path) == known
     with monkeypatch.context() as patch:
         patch.setattr(coco, "_parsed_categories", None)

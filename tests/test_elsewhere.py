@@ -12,7 +12,7 @@ from snakes import TINY
 
 from mtpd.detectors.checkpoints import read_checkpoint
 
-PARTS = ("Snakefile", "workflow", "src", "config", "envs")
+PARTS = ("Snakefile", "workflow", "src", "config", "envs", "profiles")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def snakemake(snakefile, folder, *arguments):
 def test_a_stage_runs_from_a_path_with_spaces(project, elsewhere, monkeypatch):
     """Detectors, checks, and a stage with a teacher; configs and library are this project's."""
     monkeypatch.setenv("PYTHONPATH", str(elsewhere))  # of the user
-    (project / "src/mtpd/__init__.py").write_text('__version__ = "of the copy"')
+    (project / "src/mtpd/__init__.py").write_text('__version__ = "of the copy"\nRESULTS_VERSION = 1\n')
     metrics = "results/few-shapes/students/student/pkd/swin@1/seed0/metrics.json"
     snakemake(project / "Snakefile", elsewhere, metrics, "--configfile", TINY)
     assert "AP" in json.loads((elsewhere / metrics).read_text())["bbox"]

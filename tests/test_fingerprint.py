@@ -2,14 +2,17 @@
 
 import copy
 import dataclasses
+import shutil
 
 import pytest
 from conftest import PROJECT, progressive_stage, spec
 
-from mtpd import files
 from mtpd.training.stage import Stage
 
-NO_INFLUENCE = {"workers", "trackers"}
+NO_INFLUENCE = {("workers",), ("trackers",), ("made_with",)}
+# Scored with, or where files lie.
+NO_INFLUENCE |= {("dataset", "name"), ("dataset", "train", "images"), ("recipe", "validate_every")}
+NO_INFLUENCE |= {("dataset", "val", "annotations"), ("dataset", "val", "images"), ("dataset", "evaluator")}
 # Values that must stay valid: another config, and files with other content.
 OTHER_CONFIG = str(PROJECT / "config/detectors/r18_w16.py")
 OTHER_FILE = str(PROJECT / "LICENSE")
@@ -69,7 +72,7 @@ def test_every_value_of_every_field_counts(full):
     original = changed(full, ("seed",), full.seed).fingerprint()
     for path, value in found:
         same = changed(full, path, other(path, value)).fingerprint() == original
-        assert same == (path[0] in NO_INFLUENCE), path
+        assert same == (path in NO_INFLUENCE), path
 
 
 def test_the_same_settings_have_the_same_fingerprint(dataset, teacher):
@@ -78,14 +81,29 @@ def test_the_same_settings_have_the_same_fingerprint(dataset, teacher):
     )
 
 
-def test_the_code_that_trains_counts(dataset, teacher, monkeypatch):
-    before, hashed = progressive_stage(dataset, teacher).fingerprint(), []
-    monkeypatch.setattr(files, "code_hash", lambda folders: ",".join(folder.name for folder in folders))
-    after = progressive_stage(dataset, teacher).fingerprint()
-    assert before != after
-    monkeypatch.setattr(files, "code_hash", hashed.extend)
-    progressive_stage(dataset, teacher).fingerprint()
-    assert {folder.name for folder in hashed} == {"data", "detectors", "distill", "training"}
-    assert all(list(folder.glob("*.py")) for folder in hashed)
-    monkeypatch.setattr(files, "code_hash", lambda folders: "other")
-    assert progressive_stage(dataset, teacher).fingerprint() not in (before, after)
+def test_where_files_lie_does_not_count(dataset, teacher, tmp_path):
+    """Data, configs and checkpoints on another disk."""
+    for split in ("train", "val"):
+        shutil.copy(dataset[split]["annotations"], tmp_path)
+    shutil.copy(teacher, tmp_path / "other.pth")
+    shutil.copytree(PROJECT / "config/detectors", tmp_path / "detectors")
+    moved = dict(dataset)
+    for split in ("train", "val"):
+        moved[split] = {"annotations": str(tmp_path / f"{split}.json"), "images": str(tmp_path / split)}
+    here = progressive_stage(dataset, teacher)
+    there = progressive_stage(moved, str(tmp_path / "other.pth"))
+    student = {**here.student, "config": str(tmp_path / "detectors/r18_w8.py")}
+    there = dataclasses.replace(there, student=student, inherited_weights=str(tmp_path / "other.pth"))
+    assert there.fingerprint() == here.fingerprint()
+
+
+def test_a_local_file_of_pretrained_weights_counts_by_its_content(dataset, teacher, tmp_path):
+    found = []
+    for name, content in (("a.pth", "one"), ("b.pth", "one"), ("c.pth", "two")):
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8")
+        pretrained = {"model.backbone.init_cfg": {"type": "Pretrained", "checkpoint": str(path), "_delete_": True}}
+        student = {**spec("r18_w8"), "overrides": pretrained}
+        stage = progressive_stage(dataset, teacher, student=student, backbones={str(path): str(path)})
+        found.append(stage.fingerprint())
+    assert found[0] == found[1] != found[2]

@@ -10,6 +10,7 @@ import pytest
 from conftest import PROJECT
 from snakes import changed, snakemake
 
+from mtpd import files
 from mtpd.report import paper
 
 PUBLISHED = """id,experiment,student,loss,arm,teachers,epochs,metric,ap,source
@@ -33,11 +34,13 @@ def run(folder, result, chain, seed, student="small", dataset="coco2017", images
     """A row of rows.json that reproduces a result, and the metrics of its last stage."""
     stage = folder / f"results/{dataset}/students/{student}/mgd/{chain}/seed{seed}"
     row = {"arm": "an-arm", "student": student, "recipe": "mgd", "chain": chain, "seed": seed}
-    row |= {"stages": [{"chain": chain, "folder": str(stage.relative_to(folder))}]}
+    made = {"chain": chain, "folder": str(stage.relative_to(folder)), "made_with": files.fingerprint({})}
+    row |= {"stages": [made]}
     if ap:
         stage.mkdir(parents=True, exist_ok=True)
-        scores = {kind: dict.fromkeys(METRICS, value) for kind, value in ap.items()}
-        (stage / "metrics.json").write_text(json.dumps({**scores, "dataset": dataset, "images": images}))
+        metrics = {kind: dict.fromkeys(METRICS, value) for kind, value in ap.items()}
+        metrics |= {"dataset": dataset, "images": images, "annotations_sha256": "0", "made_with": {}}
+        files.write_json(stage / "metrics.json", metrics)
     return {**row, "paper": result} if result else row
 
 

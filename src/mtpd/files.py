@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+LARGE = 20 * 2**20  # bytes; reading less takes no time
+HASHES = Path("work/hashes")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -43,21 +45,26 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_hash(folders: Iterable[Path]) -> str:
-    """Hash of all Python code in these folders, without docstrings, blank lines and lines of comment."""
-    modules = sorted(path for folder in folders for path in folder.rglob("*.py"))
-    return hashlib.sha256(
-        "\n".join(_code(path.read_text(encoding="utf-8")) for path in modules).encode()
-    ).hexdigest()
+def known_sha256(path: str | Path) -> str | None:
+    """The hash of a file, read once for each size and time of it; None if it is not there.
+
+    That of a large file is kept in ``work/hashes``, so that not every job of a cluster reads it again.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return _known_sha256(os.path.abspath(path), status.st_size, status.st_mtime_ns)
 
 
-def _code(text: str) -> str:
-    lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-            for number in range(node.body[0].lineno - 1, node.body[0].end_lineno):
-                lines[number] = ""
-    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+@cache
+def _known_sha256(path: str, *version: int) -> str:
+    if version[0] < LARGE:
+        return sha256(path)
+    kept = HASHES / f"{fingerprint([path, *version])}.txt"
+    if not kept.exists():
+        write_text(kept, sha256(path))
+    return kept.read_text(encoding="utf-8")
 
 
 def require_hash(path: str | Path, expected: str) -> None:

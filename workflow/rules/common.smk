@@ -5,7 +5,8 @@ import re
 import shlex
 
 from mtpd import files
-from mtpd.experiment import backbones, cards, chains, consistency, outputs, page, rows, sources, specs
+from mtpd.experiment import backbones, cards, chains, consistency, identity, outputs, page, rows, sources
+from mtpd.experiment import specs
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
@@ -93,11 +94,11 @@ wildcard_constraints:
 def spec_file(folder, name, spec):
     """A job's settings, in a file beside its log.
 
-    The file is named by its content, and Snakemake compares the name: a job runs again when its settings
-    change. A dry run writes nothing.
+    The file is named by what the settings make, and Snakemake compares the name: a job runs again when they
+    change, but not when files have moved. A dry run writes nothing.
     """
-    path = Path(folders.logs(folder), f"{name}-{files.fingerprint(spec)}.json")
-    if not workflow.dryrun and not path.exists():
+    path = Path(folders.logs(folder), f"{name}-{identity.digest(spec)}.json")
+    if not workflow.dryrun and not (path.exists() and files.read_json(path) == json.loads(json.dumps(spec))):
         files.write_json(path, spec)
     return str(path)
 

@@ -101,6 +101,9 @@ rule evaluate:
         **annotations(),
         configs=lambda w: config_files([w.detector]),
         weights=f"{folders.DETECTOR}/weights.pth",
+        unfitting=lambda w: made_again(
+            layout.detector(w.detector, "metrics.json"), specs.evaluation(experiment, layout, w.detector)
+        ),
     output:
         metrics=f"{folders.DETECTOR}/metrics.json",
         predictions=f"{folders.DETECTOR}/predictions.json",

@@ -51,6 +51,22 @@ def trained(name, file):
     return f"{layout.stage(name, train.recipe, chain, train.seed)}/{file}"
 
 
+# Results that were made with other settings
+
+
+def made_again(result, spec):
+    """No input; but the job that makes this result runs again if the result says that it was made with others.
+
+    Snakemake remembers settings only in ``.snakemake``, which results that were copied do not have beside them.
+    """
+    found = files.read_json(result).get(identity.KEY) if Path(result).exists() else None
+    expected = identity.made_with(spec)
+    if Path(result).exists() and found != expected and workflow.is_main_process:
+        logger.info(f"{result}: to be made again: {'; '.join(identity.differences(found, expected)[:3])}")
+        workflow.dag.forcefiles.add(result)
+    return []
+
+
 # Rehearsal
 
 
@@ -119,10 +135,18 @@ def stage_backbones(wildcards):
     return [ancient(path) for path in paths]
 
 
+def stage_settings(wildcards):
+    which = (wildcards.student, wildcards.recipe, wildcards.chain, int(wildcards.seed))
+    return specs.stage(experiment, layout, *which)
+
+
 def stage_spec(wildcards):
     """The stage's settings, as a file."""
-    which = (wildcards.student, wildcards.recipe, wildcards.chain, int(wildcards.seed))
-    return spec_file(layout.stage(*which), "stage", specs.stage(experiment, layout, *which))
+    return spec_file(folders.STAGE.format(**wildcards), "stage", stage_settings(wildcards))
+
+
+def stage_to_make_again(wildcards):
+    return made_again(f"{folders.STAGE}/metrics.json".format(**wildcards), stage_settings(wildcards))
 
 
 def export_spec(wildcards):

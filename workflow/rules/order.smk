@@ -1,9 +1,12 @@
 checkpoint order_teachers:
     input:
-        **annotations(),
+        train=annotations()["train"],
         configs=lambda w: config_files(members(w)),
         weights=lambda w: [layout.detector(name, "weights.pth") for name in members(w)],
         metrics=lambda w: [layout.detector(name, "metrics.json") for name in members(w)],
+        unfitting=lambda w: made_again(
+            layout.order(w.student, w.pool, "order.json"), specs.order(experiment, layout, w.student, w.pool)
+        ),
     output:
         order=f"{folders.ORDER}/order.json",
         costs=f"{folders.ORDER}/cost.csv",

@@ -12,7 +12,9 @@ rule list_rows:
         mem_mb=100,
         runtime=5,
     params:
-        rows=lambda w: spec_file(folders.EXPERIMENT.format(**w), "rows", table_rows()),
+        rows=lambda w: spec_file(
+            folders.EXPERIMENT.format(**w), "rows", specs.identified(experiment, layout, table_rows())
+        ),
     shell:
         "cp {params.rows:q} {output.rows:q} > {log:q} 2>&1"
 

@@ -6,12 +6,14 @@ rule train_stage:
         inherited=stage_inherited,
         parent=stage_parent,
         backbones=stage_backbones,
+        unfitting=stage_to_make_again,
     output:
-        student=f"{folders.STAGE}/student.pth",
+        # A student that is there stays until the job ends: it is only scored if it is trained with all of this.
+        student=update(f"{folders.STAGE}/student.pth"),
+        inherited=update(f"{folders.STAGE}/inherited.json"),
+        history=update(f"{folders.STAGE}/history.csv"),
         metrics=f"{folders.STAGE}/metrics.json",
         predictions=f"{folders.STAGE}/predictions.json",
-        inherited=f"{folders.STAGE}/inherited.json",
-        history=f"{folders.STAGE}/history.csv",
     log:
         f"{folders.logs(folders.STAGE)}/stage.log",
     benchmark:

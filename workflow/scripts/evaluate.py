@@ -6,7 +6,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.detectors.operators import require_gpus
 from mtpd.evaluation.evaluate import evaluate
-from mtpd.experiment import layout
+from mtpd.experiment import identity, layout
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument(
@@ -22,6 +22,7 @@ require_gpus(args.gpus)
 
 spec = files.read_json(args.spec)
 work = Path(layout.work(str(args.metrics.parent)))  # the runner logs there
-metrics, predictions = evaluate(spec["dataset"], spec["detector"], args.weights, work, args.workers)
-files.write_json(args.predictions, predictions, indent=None)
-files.write_json(args.metrics, metrics)
+found = evaluate(spec["dataset"], spec["detector"], args.weights, work, args.workers)
+files.write_json(args.predictions, found.predictions, indent=None)
+metrics = found.summary(spec["dataset"]["name"])
+files.write_json(args.metrics, {**metrics, identity.KEY: identity.made_with(spec)})

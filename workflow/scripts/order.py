@@ -6,7 +6,8 @@ from pathlib import Path
 from mtpd import files
 from mtpd.adaptation import levels, probe
 from mtpd.detectors.operators import require_gpus
-from mtpd.experiment import orders
+from mtpd.experiment import identity, orders
+from mtpd.report import provenance
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.order")
@@ -23,10 +24,12 @@ settings = spec["order"]
 costs = probe.adaptation_costs(spec["dataset"], spec["detectors"], args.weights, settings)
 files.write_text(args.costs, costs.to_csv(index=False))
 
-scores = [files.read_json(path)["bbox"]["AP"] for path in args.metrics]
-ap = dict(zip(spec["detectors"], scores, strict=True))
+metrics = dict(zip(spec["detectors"], map(files.read_json, args.metrics), strict=True))
+provenance.require_same_data(metrics)
+ap = {name: found["bbox"]["AP"] for name, found in metrics.items()}
 means = levels.over_levels(costs)
 by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
-found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why, "settings": spec}
+found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why}
+found[identity.KEY] = identity.made_with(spec)
 files.write_json(args.order, found)
 print("\n".join(f"{policy}: {reason}" for policy, reasons in why.items() for reason in reasons))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.detectors.operators import require_gpus
-from mtpd.experiment import layout
+from mtpd.experiment import identity, layout
 from mtpd.training import stage
 from mtpd.training.errors import StoppedEarly
 
@@ -32,6 +32,7 @@ work, spec = Path(layout.work(str(folder))), files.read_json(args.spec)
 files.write_json(work / layout.LAST_SPEC, spec)
 settings = stage.Stage(
     **spec,
+    made_with=identity.made_with(spec),
     teacher_weights=tuple(args.teachers),
     inherited_weights=args.inherit,
     parent=args.parent,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtpd import files
-from mtpd.report import tables
+from mtpd.report import provenance, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--rows", type=Path, required=True)
@@ -22,6 +22,7 @@ args = parser.parse_args()
 rows = files.read_json(args.rows)
 seeds = tables.seed_rows(rows)
 detectors = dict(zip(args.detectors, map(files.read_json, args.detector_metrics), strict=True))
+provenance.require_same_data({**provenance.stage_metrics(rows), **detectors})
 table = tables.main_table(seeds, detectors, pd.read_csv(args.complexity, index_col=0))
 
 for path in (args.csv, args.md, args.tex):

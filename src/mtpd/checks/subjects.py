@@ -24,7 +24,7 @@ def keys(spec: dict) -> dict[Subject, str]:
     depends: dict[Subject, object] = {}
     classes = None
     if not dataset["generated"]:
-        splits = {name: [dataset[name], _changed(dataset[name].values())] for name in ("train", "val")}
+        splits = {name: [dataset[name], _changed_split(dataset[name])] for name in ("train", "val")}
         used = [dataset["skip_bad_boxes"], dataset["min_image_side"]]
         depends |= {("split", name): [split, used] for name, split in splits.items()}
         depends |= {("segmentations", name): [split, detectors] for name, split in splits.items()}
@@ -46,6 +46,10 @@ def _operators() -> list[Path]:
     """mmcv's compiled operators."""
     folder = Path(importlib.util.find_spec("mmcv").origin).parent
     return sorted(folder.glob("_ext*"))
+
+
+def _changed_split(split: dict) -> list:
+    return _changed([split["annotations"], split["images"]])
 
 
 def _changed(paths) -> list:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mtpd import files
 
-LARGE = 20 * 2**20  # bytes; parsing less takes no time
 KEPT = Path("work/categories")
 
 
@@ -20,7 +19,7 @@ def categories_of(annotations: str | Path) -> list[dict]:
     Those of a large file are kept in ``work/categories``, so that not every job parses all its objects.
     """
     status = os.stat(annotations)
-    if status.st_size < LARGE:
+    if status.st_size < files.LARGE:
         return _parsed_categories(annotations)
     version = [os.path.abspath(annotations), status.st_size, status.st_mtime_ns]
     kept = KEPT / f"{files.fingerprint(version)}.json"

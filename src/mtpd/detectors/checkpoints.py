@@ -141,6 +141,17 @@ def classes_of_checkpoint(path: str | Path) -> tuple[str, ...] | None:
     return tuple(names) if isinstance(names, (list, tuple)) and names else None
 
 
+def provenance(path: str | Path) -> dict:
+    """What ``save_student`` wrote beside the weights: what the student was trained with.
+
+    Raises:
+        CheckpointError: see ``read_checkpoint``.
+    """
+    meta = read_checkpoint(path).get("meta")
+    found = meta.get("mtpd") if isinstance(meta, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The weights as the file names them, with the versions of the modules (``_metadata``) if it has them.
 

@@ -42,10 +42,15 @@ def _set_classes(node, count: int) -> None:
         node["num_classes"] = count
 
 
-def resolved(spec: dict) -> dict:
-    """A detector's spec with its config read and merged: a plain dict, the same wherever the config lies."""
-    model = load_config(spec["config"], spec["overrides"], ()).model.to_dict()
-    return {**spec, "config": model}
+def resolved(spec: dict, hashes: dict[str, str] | None = None) -> dict:
+    """What a detector's spec builds: a plain dict, the same wherever the files that it names lie.
+
+    Args:
+        spec: as made by ``mtpd.experiment.specs.detector``.
+        hashes: of the files of pretrained weights, by the names that the config gives them.
+    """
+    config = with_local_backbones(load_config(spec["config"], spec["overrides"], ()), hashes or {})
+    return {"model": config.model.to_dict(), "image_scale": spec["image_scale"], "taps": spec.get("taps")}
 
 
 def build(config: Config) -> nn.Module:

@@ -14,8 +14,8 @@ from mtpd.evaluation.truth import DEFAULT
 
 
 def evaluate(
-    dataset: dict, detector: dict, weights: str, work: Path, workers: int = 0
-) -> tuple[dict, list[dict]]:
+    dataset: dict, detector: dict, weights: str | Path, work: Path, workers: int = 0
+) -> CocoPredictions:
     """Score a detector's checkpoint on the validation split.
 
     Args:
@@ -26,7 +26,7 @@ def evaluate(
         workers: data loaders; cannot change the result.
 
     Returns:
-        Metrics, and the predictions they are computed from.
+        The predictions and their scores.
     """
     classes = coco.classes_of(dataset["train"]["annotations"])
     config = configs.load_config(detector["config"], detector["overrides"], classes)
@@ -44,4 +44,4 @@ def evaluate(
         experiment_name="evaluate",
     )
     runner.val()
-    return metric.summary(dataset["name"]), metric.predictions
+    return metric

@@ -45,14 +45,12 @@ class CocoPredictions(BaseMetric):
 
     def __init__(self, annotations: str | Path, classes: tuple[str, ...], evaluator: str = DEFAULT):
         super().__init__()
-        self.truth = Truth(annotations, evaluator)
+        self.truth, self.classes = Truth(annotations, evaluator), classes
         ids = self.truth.category_ids
         self.category_ids = [ids.get(name) for name in classes]
         if not any(name in ids for name in classes):
-            raise ValueError(
-                f"{annotations}: none of the detector's classes is found here: {', '.join(map(repr, classes))}; "
-                f"the file has {', '.join(map(repr, ids))}"
-            )
+            own, others = (", ".join(map(repr, names)) for names in (classes, ids))
+            raise ValueError(f"{annotations}: has none of the detector's classes ({own}), but {others}")
         self.predictions: list[dict] = []
         self.scores: dict[str, float] = {}
         self.masks = False  # whether the detector gives masks, also where it finds nothing

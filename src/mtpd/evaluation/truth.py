@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ class Truth:
         content = Path(annotations).read_bytes()
         self.path = str(annotations)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self.evaluator = f"{evaluator} {version(evaluator)}"
+        self.evaluator = f"{evaluator} {metadata.version(evaluator)}"
         self._coco_class, self._eval_class = _classes(evaluator)
         self._coco = self._index(json.loads(content))
 
@@ -36,6 +36,11 @@ class Truth:
     def of(cls, annotations: Truth | str | Path) -> Truth:
         """The annotations that were read before, or those of a file, with the default evaluator."""
         return annotations if isinstance(annotations, Truth) else cls(annotations)
+
+    @property
+    def version(self) -> str:
+        """The beginning of the file's hash."""
+        return self.sha256[:12]
 
     @property
     def images(self) -> list[dict]:

@@ -5,9 +5,11 @@ The constants are folders as Snakemake's rules write them, with wildcards in bra
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from mtpd import files
+from mtpd.experiment import identity
 
 DATA = "results/{dataset}/data"
 DETECTOR = "results/{dataset}/detectors/{detector}"
@@ -58,12 +60,11 @@ class Layout:
     def order(self, student: str, pool: str, file: str) -> str:
         return f"{ORDER.format(dataset=self.dataset, student=student, pool=pool)}/{file}"
 
-    def written_orders(self, student: str, pool: str, settings: dict) -> dict[str, list[list[str]]] | None:
-        """The orders of a student and pool, by policy, if they were made with these settings."""
+    def written_orders(self, student: str, pool: str, spec: dict) -> dict[str, list[list[str]]] | None:
+        """The orders of a student and pool, by policy, if they were made with the settings of this spec."""
         path = Path(self.order(student, pool, "order.json"))
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        same = found.get("settings") == json.loads(json.dumps(settings))  # tuples become lists
-        return found["orders"] if same else None
+        found = files.read_json(path) if path.exists() else {}
+        return found["orders"] if found.get(identity.KEY) == identity.made_with(spec) else None
 
     def stage(self, student: str, recipe: str, chain: object, seed: int | str) -> str:
         """The folder of a stage's results; the chain names its teachers up to this stage."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import csv
+from functools import cache
 from pathlib import Path
 
+from mtpd import files
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.schema import MMDET, Detector, Experiment
 
@@ -91,10 +93,22 @@ def config_files(config: str) -> list[str]:
         bases = _bases(ast.parse(Path(config).read_text(encoding="utf-8"), config))
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
-    files = [config]
+    made_of = [config]
     for base in bases:
-        files += config_files(base if base.startswith(MMDET) else str(Path(config).parent / base))
-    return list(dict.fromkeys(files))
+        made_of += config_files(base if base.startswith(MMDET) else str(Path(config).parent / base))
+    return list(dict.fromkeys(made_of))
+
+
+@cache
+def content(config: str) -> str:
+    """What an mmdet config is: the hash of all files that it is made of, or its name in mmdet.
+
+    Raises:
+        ConfigError: as ``config_files``.
+    """
+    if config.startswith(MMDET):
+        return config
+    return files.fingerprint([files.known_sha256(path) for path in config_files(config)])
 
 
 def _bases(tree: ast.Module) -> list[str]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from mtpd.experiment import backbones, chains, rows
+from mtpd import files
+from mtpd.experiment import backbones, chains, identity, rows, sources
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
@@ -26,10 +27,21 @@ def annotations(experiment: Experiment, layout: Layout) -> dict[str, str]:
     return {name: split(experiment, layout, name)["annotations"] for name in SPLITS}
 
 
-def dataset(experiment: Experiment, layout: Layout) -> dict:
-    """A data set for jobs that look at its images."""
+def dataset(experiment: Experiment, layout: Layout, splits: tuple[str, ...] = SPLITS) -> dict:
+    """A data set for jobs that look at its images. Args: ``splits``, those that the job reads."""
     spec = experiment.dataset.model_dump(include={"name", "scale"})
-    return {**spec, **{name: split(experiment, layout, name) for name in SPLITS}}
+    return {**spec, **{name: _split_with_content(experiment, layout, name) for name in splits}}
+
+
+def _split_with_content(experiment: Experiment, layout: Layout, name: str) -> dict:
+    """A split with what is in its annotation file: its hash, or what it is generated from."""
+    found = split(experiment, layout, name)
+    generate = experiment.dataset.generate
+    if generate:
+        content = {"images": getattr(generate, name), **generate.model_dump(include={"size", "seed"})}
+    else:
+        content = files.known_sha256(found["annotations"])
+    return {**found, "content": content}
 
 
 def stood_in_for(experiment: Experiment) -> str | None:
@@ -51,8 +63,10 @@ def trained_dataset(experiment: Experiment, layout: Layout) -> dict:
 
 
 def detector(experiment: Experiment, name: str) -> dict:
-    """What builds a detector."""
-    return experiment.detectors[name].model_dump(include={"config", "overrides", "image_scale"})
+    """What builds a detector; ``content`` is the hash of its config and of all that this builds on."""
+    found = experiment.detectors[name]
+    spec = found.model_dump(include={"config", "overrides", "image_scale"})
+    return {**spec, "content": sources.content(found.config)}
 
 
 def tapped_detector(experiment: Experiment, name: str) -> dict:
@@ -92,6 +106,25 @@ def _stage_settings(recipe: Recipe, stages: chains.Chain) -> dict:
     return settings
 
 
+def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> list[dict]:
+    """Rows of ``rows.rows`` whose stages also say what they have to be made with (``identity.digest``)."""
+    return [
+        {
+            **row,
+            "stages": [
+                {
+                    **part,
+                    identity.KEY: identity.digest(
+                        stage(experiment, layout, row["student"], row["recipe"], part["chain"], row["seed"])
+                    ),
+                }
+                for part in row["stages"]
+            ],
+        }
+        for row in found
+    ]
+
+
 def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
     """What the metrics of a detector depend on, apart from its weights."""
     return {"dataset": scored_dataset(experiment, layout), "detector": detector(experiment, name)}
@@ -101,7 +134,7 @@ def complexity(experiment: Experiment, layout: Layout) -> dict:
     """What parameters, multiply-adds and milliseconds of the reported detectors depend on."""
     names = rows.reported_detectors(experiment)
     return {
-        "dataset": dataset(experiment, layout),
+        "dataset": dataset(experiment, layout, ("train",)),
         "detectors": {name: detector(experiment, name) for name in names},
         **({"device": "gpu"} if experiment.compute.gpus else {}),
         **({"quick": True} if experiment.rehearsal else {}),  # its numbers mean nothing
@@ -121,7 +154,7 @@ def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> di
     """What the adaptation costs and the orders of a student and pool depend on."""
     members = pool_members(experiment, student, pool)
     return {
-        "dataset": dataset(experiment, layout),
+        "dataset": dataset(experiment, layout, ("train",)),
         "student": student,
         "detectors": {name: tapped_detector(experiment, name) for name in members},
         "order": experiment.order.model_dump(),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mtpd import files
 from mtpd.experiment import chains
-from mtpd.report import tables
+from mtpd.report import provenance, tables
 
 COCO = ("coco2017", 5000)  # name of the data set in config/paper, and images of COCO's val2017
 KEYS = ["id", "kind"]  # of a result; one run may give two, of boxes and of masks
@@ -32,6 +32,7 @@ def finished(rows: list[dict]) -> pd.DataFrame:
     """
     runs = {(row["paper"], row["stages"][-1]["folder"]): row for row in rows if "paper" in row}
     scored = [row for (_, folder), row in runs.items() if Path(folder, "metrics.json").exists()]
+    provenance.require_rows(scored)
     lines = [tables.seed_rows([row]).assign(id=row["paper"], **_data(row)) for row in scored]
     return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=KEYS)
 

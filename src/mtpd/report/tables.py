@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from mtpd import files
-from mtpd.report import stamps, statistics
+from mtpd.report import provenance, stamps, statistics
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 COST = {"params_m": "params (M)", "gmacs": "GMACs", "ms_per_image": "ms/image"}
@@ -26,7 +26,11 @@ def seed_rows(rows: list[dict]) -> pd.DataFrame:
 
     Args:
         rows: the experiment's (``arm``, ``student``, ``recipe``, ``chain``, ``seed``, ``stages``).
+
+    Raises:
+        MixedResultsError: as ``provenance.require_rows``.
     """
+    provenance.require_rows(rows)
     lines = []
     for row in rows:
         metrics = files.read_json(f"{row['stages'][-1]['folder']}/metrics.json")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import layout, specs, speeds, stage_graph
+from mtpd.experiment import identity, layout, specs, speeds, stage_graph
 from mtpd.experiment import plan as plans
 from mtpd.experiment.plan import Plan
 from mtpd.experiment.schema import Experiment
@@ -149,7 +149,7 @@ def _same_settings(node: Node, found: Plan, paths: layout.Layout, work: Path) ->
     """Whether the last job, if there was one, had the settings of now; files that it read may differ."""
     last = work / layout.LAST_SPEC
     spec = specs.stage(found.experiment, paths, node.student, node.recipe, node.chain, node.seed)
-    return not last.exists() or files.read_json(last) == json.loads(json.dumps(spec))
+    return not last.exists() or identity.trained_with(files.read_json(last)) == identity.trained_with(spec)
 
 
 def _failure(work: Path, position: dict | None, said: str) -> list[str]:

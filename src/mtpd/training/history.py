@@ -39,8 +39,16 @@ class History(Hook):
 
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, say: Callable[[str], None], epochs: int, validate_every: int, progress: ProgressFile):
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        epochs: int,
+        validate_every: int,
+        annotations: str,
+        progress: ProgressFile,
+    ):
         self.say, self.epochs, self.validate_every, self.progress = say, epochs, validate_every, progress
+        self.annotations = annotations  # version of those that AP is measured on
         self.rows: list[dict] = []
         self.sums: dict[str, float] = {}
 
@@ -118,7 +126,8 @@ class History(Hook):
         epoch = runner.epoch + 1
         means = {name: total / self.steps for name, total in self.sums.items()}
         self.sums = {}
-        self.rows.append({"epoch": epoch, "lr": runner.optim_wrapper.get_lr()["lr"][0], "AP": None, **means})
+        rate = runner.optim_wrapper.get_lr()["lr"][0]
+        self.rows.append({"epoch": epoch, "lr": rate, "AP": None, "annotations": None, **means})
         self.progress.write(**self._position(runner.iter))
         left = self._seconds_left(runner.iter)
         self.say(f"epoch {epoch}/{self.epochs}  {self._losses_and_ap(means)}  {duration(left)} left")
@@ -126,6 +135,6 @@ class History(Hook):
             self.say(warning)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
-        self.rows[-1]["AP"] = metrics["AP"]
+        self.rows[-1] |= {"AP": metrics["AP"], "annotations": self.annotations}
         self.progress.write(**self._position(runner.iter))
         self.say(f"AP {metrics['AP']:.1f} after epoch {self.rows[-1]['epoch']}")

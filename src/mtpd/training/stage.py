@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import signal
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import pandas as pd
 import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import SyncBuffersHook
-from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
-import mtpd
 from mtpd import files
 from mtpd.data import coco, pipelines, views
-from mtpd.detectors import checkpoints, configs
-from mtpd.evaluation import metrics, samples
+from mtpd.detectors import configs
+from mtpd.evaluation import metrics
 from mtpd.evaluation.truth import DEFAULT
+from mtpd.experiment import identity
 from mtpd.monitoring import trackers
 from mtpd.monitoring.progress import JOBS, ProgressFile, teller
-from mtpd.training import failures, lock, optimisation, schedules, steps
+from mtpd.training import failures, lock, optimisation, results, schedules, steps, versions
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
@@ -37,9 +34,6 @@ from mtpd.training.stopping import Stop, keep_loading
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
 WAIT_SECONDS = 3 * 3600  # for each other: one process scores while the others wait
-# The code that can change what a stage trains.
-PACKAGES = ("data", "detectors", "distill", "training")
-CODE = [Path(mtpd.__file__).parent / package for package in PACKAGES]
 
 
 @dataclass(frozen=True)
@@ -69,6 +63,7 @@ class Stage:
     backbones: dict[str, str] = field(default_factory=dict)
     pretrained: bool = True
     # These cannot change the result.
+    made_with: dict = field(default_factory=dict)  # of ``mtpd.experiment.identity``: written into the results
     workers: int = 0
     trackers: tuple[str, ...] = ()
 
@@ -89,27 +84,31 @@ class Stage:
         return steps.images_of_process(self.recipe["batch_size"], self.micro_batch())
 
     def fingerprint(self) -> str:
-        """Hash of the settings, the resolved configs, the content of all input files, and our code."""
-        annotations = [self.dataset[split]["annotations"] for split in ("train", "val")]
-        dataset = {key: value for key, value in self.dataset.items() if key != "evaluator"}  # trains nothing
+        """Hash of all that can change the weights: settings, resolved configs, the content of input files.
+
+        Not the code: see ``versions``. Not what only scores: see ``identity.ONLY_SCORING``.
+        """
+        dataset = {key: value for key, value in self.dataset.items() if key != "train"}
+        settings = identity.trained_with({"dataset": dataset, "recipe": self.recipe})
+        backbones = {name: files.known_sha256(path) for name, path in self.backbones.items()}
         return files.fingerprint(
             {
-                "settings": [dataset, self.recipe, self.epochs, self.pretrained],
+                "settings": [settings, self.epochs, self.pretrained],
                 "position": self.position(),
-                "student": configs.resolved(self.student),
+                "student": configs.resolved(self.student, backbones),
                 "teachers": [configs.resolved(spec) for spec in self.teachers],
                 "inherits": self.inherits and configs.resolved(self.inherits),
-                "files": [files.sha256(path) for path in (*annotations, *self.teacher_weights)],
-                "inherited": self.inherited_weights and files.sha256(self.inherited_weights),
-                "parent": self.parent and files.sha256(self.parent),
-                "backbones": {name: files.sha256(path) for name, path in self.backbones.items()},
-                "code": [mtpd.__version__, files.code_hash(CODE)],
+                "annotations": files.known_sha256(self.dataset["train"]["annotations"]),
+                "weights": [files.known_sha256(path) for path in self.teacher_weights],
+                "inherited": self.inherited_weights and files.known_sha256(self.inherited_weights),
+                "parent": self.parent and files.known_sha256(self.parent),
+                "backbones": backbones,
             }
         )
 
 
 def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", label: str = "") -> None:
-    """Train a stage and write its five results (see ``_write_results``) into ``out``.
+    """Train a stage and write its results into ``out``; where these are trained already, only score them.
 
     Args:
         stage: what to train.
@@ -121,12 +120,17 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     Raises:
         StoppedEarly: the job has to stop; the same call resumes.
         DivergedError: a loss or weight is not finite, now or in an earlier call with the same fingerprint.
+        OtherVersionError: the saved state is of code that trains otherwise.
     """
     _join_processes()
     say = teller(label, progress) if is_main_process() else lambda text: None
     with Stop() as stop, lock.held(work, stop, say), failures.final_written(work):
         if is_main_process():
             (work / failures.FINAL).unlink(missing_ok=True)
+        if results.is_trained(stage, out):
+            say("trained already: only its scores are made again")
+            results.score_again(stage, out, work)
+            return
         folder = work / stage.fingerprint()
         with failures.divergence_remembered(folder):
             _train(stage, out, folder, stop, say)
@@ -160,7 +164,7 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes, evaluator)
     metric.collect_dir = str(folder / "collected")  # by default mmengine writes into the working folder
     told = ProgressFile(folder, writes=is_main_process())
-    history = History(say, stage.epochs, stage.recipe["validate_every"], told)
+    history = History(say, stage.epochs, stage.recipe["validate_every"], metric.truth.version, told)
     hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
     if is_main_process():
         hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
@@ -168,19 +172,26 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     runner.visualizer.add_config(trackers.settings(asdict(stage), folder))
     runner.train()
     if is_main_process():
-        files.write_json(out / "inherited.json", inherited)
+        files.write_json(out / results.INHERITED, inherited)
         files.write_json(out / JOBS, told.jobs())
-        _write_results(stage, runner.model, config, classes, metric, history.rows, out)
+        model = getattr(runner.model, "module", runner.model)  # DDP wraps it
+        results.write(stage, getattr(model, "student", model), config, metric, history.rows, out)
 
 
 def _newest_state(folder: Path, say) -> Path | None:
-    """The checkpoint to resume from. Saved state with other settings is kept, and reported."""
+    """The checkpoint to resume from. Saved state with other settings is kept, and reported.
+
+    Raises:
+        OtherVersionError: as ``versions.require_same_results``.
+    """
     newest = newest_checkpoint(folder, say)
+    if newest:
+        versions.require_same_results(folder)
     others = [other.name for other in folder.parent.iterdir() if other.is_dir() and other != folder]
     if others and not newest:
         names = ", ".join(others)
         say(f"starting over: the saved state in {folder.parent} has different settings or inputs ({names})")
-    folder.mkdir(exist_ok=True)
+    versions.write(folder)
     return newest
 
 
@@ -218,31 +229,3 @@ def _runner(stage: Stage, model, config: Config, work: Path, newest, metric, hoo
         experiment_name=work.name,
         visualizer=trackers.visualizer(stage.trackers, work, stage.dataset["name"]),
     )
-
-
-def _write_results(stage: Stage, model, config, classes, metric, history, out: Path) -> None:
-    """student.pth, metrics.json, predictions.json, history.csv; val_samples.jpg if possible."""
-    model = getattr(model, "module", model)  # DDP wraps it
-    provenance = {
-        "teachers": list(stage.teacher_weights),
-        "inherited": stage.inherited_weights,
-        "parent": stage.parent,
-        "seed": stage.seed,
-    }
-    files.write_json(out / "predictions.json", metric.predictions, indent=None)
-    files.write_json(out / "metrics.json", metric.summary(stage.dataset["name"]))
-    files.write_text(out / "history.csv", pd.DataFrame(history).to_csv(index=False))
-    _draw_samples(stage, metric, out)
-    checkpoints.save_student(
-        out / "student.pth", getattr(model, "student", model), config, classes, provenance
-    )
-
-
-def _draw_samples(stage: Stage, metric, out: Path) -> None:
-    images = Path(stage.dataset["val"]["images"])
-    (out / samples.FILE).unlink(missing_ok=True)  # of an earlier training with other settings
-    try:
-        samples.draw(metric.truth, images, metric.predictions, out / samples.FILE)
-    except Exception as error:  # a picture must not cost a trained student
-        text = f"{samples.FILE} is not written: {type(error).__name__}: {error}"
-        print_log(text, "current", logging.WARNING)

@@ -1,0 +1,31 @@
+"""Which version of the code trained the saved state of a stage: only one that trains the same may go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mtpd import RESULTS_VERSION, files
+from mtpd.training.errors import OtherVersionError
+
+FILE = "results_version.txt"  # in the folder of a stage's state
+
+
+def require_same_results(folder: Path) -> None:
+    """Check that the state in a folder was trained by code that trains the same as this.
+
+    Raises:
+        OtherVersionError: it was not.
+    """
+    path = folder / FILE
+    found = path.read_text(encoding="utf-8").strip() if path.exists() else str(RESULTS_VERSION)
+    if found != str(RESULTS_VERSION):
+        raise OtherVersionError(
+            f"{folder}: this half-trained stage was begun by code of results version {found}, and this code "
+            f"has {RESULTS_VERSION}: one student would be trained in two ways. To start over, delete the "
+            f"folder. To go on all the same, delete {path}. Or finish the stage with the code that began it"
+        )
+
+
+def write(folder: Path) -> None:
+    """Say that the state in a folder is this version's."""
+    files.write_text(folder / FILE, f"{RESULTS_VERSION}\n")
