@@ -88,7 +88,8 @@ class Checks:
     def split(self, name: str) -> dict:
         split, accepted = self.dataset[name], self.dataset["skip_bad_boxes"]
         least_side = self.dataset["min_image_side"] if name == "train" else None
-        found = annotations.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
+        places = split["annotations"], split["images"]
+        found = annotations.problems(*places, least_side, accepted, self.say)
         if found:
             raise Wrong(*found)
         for told in (annotations.accepted_boxes, annotations.too_small):

@@ -102,7 +102,7 @@ class Stage:
                 "weights": [files.known_sha256(path) for path in self.teacher_weights],
                 "inherited": self.inherited_weights and files.known_sha256(self.inherited_weights),
                 "parent": self.parent and files.known_sha256(self.parent),
-                "backbones": backbones,
+                "backbones": sorted(backbones.values()),
             }
         )
 
