@@ -6,7 +6,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.adaptation import levels, probe
 from mtpd.detectors.operators import require_gpus
-from mtpd.experiment import orders
+from mtpd.experiment import orders, scores
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.order")
@@ -20,11 +20,11 @@ require_gpus(args.gpus)
 
 spec = files.read_json(args.spec)
 settings = spec["order"]
+read = zip(spec["detectors"], map(scores.read, args.metrics), strict=True)
+ap = {name: found["bbox"]["AP"] for name, found in read}
 costs = probe.adaptation_costs(spec["dataset"], spec["detectors"], args.weights, settings)
 files.write_text(args.costs, costs.to_csv(index=False))
 
-scores = [files.read_json(path)["bbox"]["AP"] for path in args.metrics]
-ap = dict(zip(spec["detectors"], scores, strict=True))
 means = levels.over_levels(costs)
 by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
 found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why, "settings": spec}

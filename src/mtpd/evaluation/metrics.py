@@ -40,7 +40,8 @@ class CocoPredictions(BaseMetric):
         evaluator: ``pycocotools`` or ``faster-coco-eval``.
 
     Raises:
-        ValueError: the file has none of the classes, so that every AP would be 0.
+        ValueError: the file has none of the classes, so that every AP would be 0; or it has no object that is
+            scored, so that there is no AP.
     """
 
     def __init__(self, annotations: str | Path, classes: tuple[str, ...], evaluator: str = DEFAULT):
@@ -50,9 +51,12 @@ class CocoPredictions(BaseMetric):
         self.category_ids = [ids.get(name) for name in classes]
         if not any(name in ids for name in classes):
             raise ValueError(
-                f"{annotations}: none of the detector's classes is found here: {', '.join(map(repr, classes))}; "
-                f"the file has {', '.join(map(repr, ids))}"
+                f"{annotations}: none of the detector's classes is found here: "
+                f"{', '.join(map(repr, classes))}; the file has {', '.join(map(repr, ids))}"
             )
+        if all(row.get("iscrowd") for row in self.truth.annotations):
+            count = len(self.truth.annotations)
+            raise ValueError(f"{annotations}: found no object that is scored (no crowd) among {count}")
         self.predictions: list[dict] = []
         self.scores: dict[str, float] = {}
         self.masks = False  # whether the detector gives masks, also where it finds nothing
