@@ -113,11 +113,11 @@ def test_a_detector_called_annotated_does_not_hide_the_annotations(findings, tmp
 
 @pytest.fixture
 def font(tmp_path, monkeypatch):
-    """The only font of the system: it has the characters 中 and 文, as bars of different heights."""
+    """The only font of the system: 中 and 文 are bars of different heights; it has ASCII, too."""
     builder = FontBuilder(1000)
     names = {0x4E2D: "one", 0x6587: "two"}
     builder.setupGlyphOrder([".notdef", *names.values()])
-    builder.setupCharacterMap(names)
+    builder.setupCharacterMap(names | dict.fromkeys(range(32, 127), "one"))
     glyphs = {}
     for name, height in ((".notdef", 100), ("one", 400), ("two", 900)):
         pen = TTGlyphPen(None)
