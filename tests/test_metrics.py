@@ -136,3 +136,14 @@ def no_file(original):
         original(self)
 
     return initialise
+
+
+@pytest.mark.parametrize("objects", [0, 3])
+def test_a_split_without_an_object_that_is_scored_is_refused(objects, annotations, tmp_path):
+    content = json.loads(annotations.read_text())
+    content["annotations"] = [{**item, "iscrowd": 1} for item in content["annotations"][:objects]]
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=rf"val\.json: found no object that is scored \(no crowd\) among {objects}"
+    ):
+        metrics.CocoPredictions(tmp_path / "val.json", shapes.CLASSES)

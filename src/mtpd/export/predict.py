@@ -45,12 +45,14 @@ def inputs(picture: np.ndarray, settings: dict) -> dict[str, np.ndarray]:
 
 
 def draw(picture: np.ndarray, found: dict[str, np.ndarray], classes: list[str]) -> None:
+    """Masks, boxes, classes and scores; a class with other letters than OpenCV's (ASCII) as its number."""
     for mask in found.get("masks", []):
         picture[mask] = picture[mask] // 2 + np.array([0, 100, 0], np.uint8)
     for box, score, label in zip(found["boxes"], found["scores"], found["labels"], strict=True):
         left, top, right, bottom = map(round, box.tolist())
         cv2.rectangle(picture, (left, top), (right, bottom), (0, 255, 0), 1)
-        text = f"{classes[label]} {score:.2f}"
+        name = classes[label] if classes[label].isascii() else f"class {label}"
+        text = f"{name} {score:.2f}"
         cv2.putText(picture, text, (left, max(top - 3, 10)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 255, 0), 1)
 
 
