@@ -55,8 +55,8 @@ def start_processes(stage, folder, processes, **environment):
     )
 
 
-def run_processes(stage, folder, processes):
+def run_processes(stage, folder, processes, **environment):
     """Run a stage to its end."""
-    running = start_processes(stage, folder, processes)
+    running = start_processes(stage, folder, processes, **environment)
     _, wrong = running.communicate()
     assert running.returncode == 0, wrong[-3000:]
