@@ -120,7 +120,7 @@ DATA = {
     "checkpoint-of-another": (checkpoint(lambda c: {"state_dict": build("r18_w16").state_dict()}), "swin.pth: does not fit its detector"),
     "tensor-missing": (checkpoint(without_a_bias), "1 missing (neck.lateral_convs.0.conv.bias)"),
     "tensor-misshapen": (checkpoint(lambda c: c["state_dict"].update({"neck.lateral_convs.0.conv.bias": torch.zeros(3)})), "1 misshapen (neck.lateral_convs.0.conv.bias)"),
-    "other-classes": (checkpoint(lambda c: c["meta"]["dataset_meta"].update(classes=tuple("uvwxyz"))), "swin.pth: none of its classes is a class of the data set: u, v, w"),
+    "other-classes": (checkpoint(lambda c: c["meta"]["dataset_meta"].update(classes=tuple("uvwxyz"))), "swin.pth: none of its classes is a class of the data set: the data do not have 'u', 'v', 'w'"),
     "no-checkpoint": (lambda folder, _: (folder / "swin.pth").write_text("hello"), "swin.pth: refused, not a plain checkpoint"),
     "wrong-hash": (setting("detectors.swin.sha256", "0123456789abcdef"), "swin.pth: found SHA-256"),
     "half-a-checkpoint": (lambda folder, _: (folder / "swin.pth").write_bytes((folder / "swin.pth").read_bytes()[:9999]), "swin.pth: refused, not a plain checkpoint"),

@@ -20,7 +20,7 @@ ALLOWED = {
     "discover": {"files"},
     "experiment": set(),
     "data": {"files", "fetch"},
-    "detectors": {"", "fetch", "data", "experiment"},
+    "detectors": {"", "files", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},
     "evaluation": {"files", "data", "detectors"},
     "export": {"files", "data", "detectors", "evaluation"},

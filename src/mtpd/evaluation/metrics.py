@@ -50,8 +50,8 @@ class CocoPredictions(BaseMetric):
         self.category_ids = [ids.get(name) for name in classes]
         if not any(name in ids for name in classes):
             raise ValueError(
-                f"{annotations}: none of the detector's classes is found here: {', '.join(map(repr, classes))}; "
-                f"the file has {', '.join(map(repr, ids))}"
+                f"{annotations}: none of the detector's classes is found here: "
+                f"{', '.join(map(repr, classes))}; the file has {', '.join(map(repr, ids))}"
             )
         self.predictions: list[dict] = []
         self.scores: dict[str, float] = {}
