@@ -123,7 +123,7 @@ DATA = {
     "other-classes": (checkpoint(lambda c: c["meta"]["dataset_meta"].update(classes=tuple("uvwxyz"))), "swin.pth: none of its classes is a class of the data set: the data do not have 'u', 'v', 'w'"),
     "no-checkpoint": (lambda folder, _: (folder / "swin.pth").write_text("hello"), "swin.pth: refused, not a plain checkpoint"),
     "wrong-hash": (setting("detectors.swin.sha256", "0123456789abcdef"), "swin.pth: found SHA-256"),
-    "half-a-checkpoint": (lambda folder, _: (folder / "swin.pth").write_bytes((folder / "swin.pth").read_bytes()[:9999]), "swin.pth: refused, not a plain checkpoint"),
+    "half-a-checkpoint": (lambda folder, _: (folder / "swin.pth").write_bytes((folder / "swin.pth").read_bytes()[:9999]), "swin.pth: refused, not a plain checkpoint: a zip file that is cut off"),
     "no-such-mmdet-config": (setting("detectors.swin.config", "mmdet::swin/none.py"), "detectors.swin: mmdet::swin/none.py: FileNotFoundError"),
     "wrong-override": (setting("detectors.student.overrides", {"model.backbone.dpth": 18}), "detectors.student: config/detectors/r18_w8.py: TypeError"),
     "cannot-be-trained": (needs_more_than_boxes, "detectors.student: mmdet::htc/htc_r50_fpn_1x_coco.py: cannot be trained here, its loss fails with boxes and masks alone: AttributeError: 'DetDataSample' object has no attribute '_gt_sem_seg'"),

@@ -32,8 +32,12 @@ def picture(height, width):
 
 
 def loaded(height, width):
-    """What a pipeline hands on: an image with a box, and its mask in both forms."""
-    left, top, right, bottom = width // 4, 0, width // 2, height
+    """An image with a box over a quarter of its longer side, and its mask in both forms of mmdet."""
+    left, top, right, bottom = 0, 0, width, height
+    if width > height:
+        left, right = width // 4, width // 2
+    else:
+        top, bottom = height // 4, height // 2
     polygon = np.array([left, top, right, top, right, bottom, left, bottom], float)
     masks = np.zeros((1, height, width), np.uint8)
     masks[0, top:bottom, left:right] = 1
