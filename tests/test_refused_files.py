@@ -31,8 +31,10 @@ class Own:
 
 
 WHOLE = saved({"state_dict": {"weight": torch.zeros(100)}})
+LARGE = saved({"state_dict": {"weight": torch.zeros(500_000)}})
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123456\n"
 PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><title>Sign in</title></html>"
+CUT = "a zip file that is cut off: copy or download it again"
 FILES = {
     "empty": (b"", "an empty file: copy or download it again"),
     "pointer": (POINTER, "a pointer of Git LFS, not the file itself: run 'git lfs pull' in its repository"),
@@ -40,7 +42,8 @@ FILES = {
         PAGE,
         "an HTML page, not the file itself: see in a browser what it says, and download the file",
     ),
-    "cut-off": (WHOLE[: len(WHOLE) // 2], "a zip file that is cut off: copy or download it again"),
+    "cut-off": (WHOLE[: len(WHOLE) // 2], CUT),
+    "cut-off-early": (LARGE[:9999], CUT),  # torch then asks for bytes that no disk has
     "text": (
         b"hello",
         "it is damaged, or torch.save did not write it: copy or download it again (KeyError: 101)",
@@ -72,6 +75,11 @@ def test_it_is_named_with_what_to_do(case, tmp_path):
     given = {**spec("swin_w32"), "file": str(path), "sha256": None}
     checks = Checks({"dataset": {"generated": True}, "detectors": {"swin": given}, "recipes": {}}, print)
     assert str(checks.attempt("swin")) == expected
+
+
+def test_a_folder_is_no_damaged_file(tmp_path):
+    with pytest.raises(checkpoints.CheckpointError, match="not a plain checkpoint: IsADirectoryError: "):
+        checkpoints.read_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("case", INSTEAD)

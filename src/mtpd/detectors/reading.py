@@ -75,8 +75,8 @@ def _reason(path: str | Path, error: Exception) -> str:
     """Why a file is refused. Torch would advise to run the code in it (``weights_only=False``)."""
     text = str(error) or "no message"
     begins = f"{type(error).__name__}: {text.splitlines()[0]}"
-    if isinstance(error, OSError | MemoryError):  # of the machine, not of the file
-        return begins
+    if isinstance(error, PermissionError | IsADirectoryError | MemoryError):
+        return begins  # nothing is wrong with its content
     if instead := files.what_instead(path):
         return instead
     if "TorchScript" in text:
