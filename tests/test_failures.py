@@ -10,6 +10,7 @@ from snakes import changed, snakemake
 
 from mtpd.training import failures
 from mtpd.training.errors import DivergedError
+from mtpd.training.history import History
 from mtpd.training.stage import train
 
 WILD = {"type": "SGD", "lr": 1e38}
@@ -29,6 +30,23 @@ def test_a_stage_that_has_diverged_starts_again_only_if_told(dataset, teacher, t
     assert re.search(r"loss\S* is (nan|inf) at iteration 2", first)
     assert refused.startswith(f"{first}. This happened before")
     assert again == first
+
+
+def test_a_weight_that_is_not_finite_ends_the_stage_and_is_not_saved(dataset, teacher, tmp_path, monkeypatch):
+    """No loss shows it: it comes with the last step of an epoch."""
+    after_iteration = History.after_train_iter
+
+    def spoilt(self, runner, *args, **kwargs):
+        after_iteration(self, runner, *args, **kwargs)
+        if runner.iter == 2:
+            next(runner.model.student.parameters()).data[0] = float("inf")
+
+    monkeypatch.setattr(History, "after_train_iter", spoilt)
+    stage = progressive_stage(dataset, teacher, epochs=1)
+    with pytest.raises(DivergedError, match=r"^student\.\S+ is not finite after iteration 3"):
+        train(stage, tmp_path / "out", tmp_path / "work")
+    assert not list((tmp_path / "work").glob("*/iter_*.pth"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_learning_rate_is_another_stage(dataset, teacher, tmp_path):

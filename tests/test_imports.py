@@ -21,7 +21,7 @@ ALLOWED = {
     "discover": {"files"},
     "experiment": set(),
     "data": {"files", "fetch"},
-    "detectors": {"", "fetch", "data", "experiment"},
+    "detectors": {"", "files", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},
     "evaluation": {"files", "fonts", "data", "detectors"},
     "export": {"files", "data", "detectors", "evaluation"},

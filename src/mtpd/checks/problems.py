@@ -16,8 +16,9 @@ from mtpd.checks import annotations
 from mtpd.checks.overlap import same_images
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
+from mtpd.checks.untrained import untrained
 from mtpd.data import coco, shapes, stand_in
-from mtpd.detectors import checkpoints, configs, taps
+from mtpd.detectors import checkpoints, class_names, configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.detectors.operators import require_cuda_operators
 from mtpd.training import optimisation
@@ -107,6 +108,8 @@ class Checks:
         strange = sorted(set(coco.classes_of(path)) - set(self.classes))
         if strange:
             raise Wrong(annotations.unknown_categories(path, strange))
+        if line := untrained(self.dataset["train"]["annotations"], path):
+            self.say(line)
 
     def overlap(self) -> None:
         """Told, but not refused: few such images in a published data set change little."""
@@ -171,7 +174,7 @@ class Checks:
     def _attempt(self, name: str) -> nn.Module | Exception:
         """A detector, or why it cannot be built."""
         try:
-            return _build(self.specs[name], self.classes)
+            return _build(self.specs[name], self.classes, self.say)
         except Exception as error:  # a user's config can raise anything
             return error
 
@@ -197,8 +200,13 @@ def _has_masks(spec: dict) -> bool:
     return "mask_head" in (model.get("roi_head") or {})
 
 
-def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
+def _build(spec: dict, classes: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
     """A detector, with the weights of its file if it has one.
+
+    Args:
+        spec: of the detector.
+        classes: of the data.
+        say: takes a line where some of its classes are not the data's; and see ``checkpoints.load_weights``.
 
     Raises:
         CheckpointError: the file does not fit, or none of its classes is the data's.
@@ -207,13 +215,15 @@ def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
         config = configs.load_config(spec["config"], spec["overrides"], classes)
         return configs.build(configs.without_pretraining(config))
     files.require_hash(spec["file"], spec["sha256"] or "")
-    detector = checkpoints.load(spec, spec["file"], classes)
+    detector = checkpoints.load(spec, spec["file"], classes, say)
     own = detector.dataset_meta["classes"]
+    differences = class_names.differences(own, classes)
     if not set(own) & set(classes):
-        some = f"{', '.join(own[:3])}, ... against {', '.join(classes[:3])}, ..."
         raise checkpoints.CheckpointError(
-            f"{spec['file']}: none of its classes is a class of the data set: {some}"
+            f"{spec['file']}: none of its classes is a class of the data set: {differences}"
         )
+    if differences:
+        say(f"{spec['file']}: only classes of equal names are the same: {differences}")
     return detector
 
 

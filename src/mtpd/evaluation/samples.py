@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid
 
 from mtpd import files, fonts
+from mtpd.data.resizing import fitted
 from mtpd.evaluation.analysis import LEAST_SCORE
 from mtpd.evaluation.truth import Truth
 
@@ -60,7 +61,9 @@ def _chosen(truth: Truth) -> list[dict]:
 
 def _tile(truth: Truth, pixels: np.ndarray, rows: list[dict], with_masks: bool, title: str) -> Tensor:
     """An image with objects, 3 x (TITLE + SIDE) x SIDE, in OpenCV's order of colours."""
-    small, scale = mmcv.imrescale(pixels, (SIDE, SIDE), return_scale=True)
+    size = pixels.shape[1::-1]
+    _, scale = mmcv.rescale_size(size, (SIDE, SIDE), return_scale=True)
+    small = mmcv.imresize(pixels, fitted(size, (SIDE, SIDE)))
     picture = torch.from_numpy(small).permute(2, 0, 1)
     if rows:
         picture = _with_objects(truth, picture, scale, rows, with_masks)

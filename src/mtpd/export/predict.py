@@ -36,7 +36,7 @@ def inputs(picture: np.ndarray, settings: dict) -> dict[str, np.ndarray]:
     # The largest size of the same shape whose long and short side fit into those of `fit`.
     fit = settings["resize"]["fit"]
     factor = min(max(fit) / max(height, width), min(fit) / min(height, width))
-    size = int(width * factor + 0.5), int(height * factor + 0.5)
+    size = max(1, int(width * factor + 0.5)), max(1, int(height * factor + 0.5))
     resized = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
     return {
         "image": cv2.cvtColor(resized, cv2.COLOR_BGR2RGB),
