@@ -17,6 +17,7 @@ ALLOWED = {
     "files": set(),
     "fetch": {"files"},
     "gpus": set(),
+    "machine": set(),
     "discover": {"files"},
     "experiment": set(),
     "data": {"files", "fetch"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "monitoring": {"files"},
     "training": {"", "files", "data", "detectors", "distill", "evaluation", "monitoring"},
     "report": {"files", "experiment"},
-    "checks": {"files", "data", "detectors", "training"},
+    "checks": {"files", "machine", "data", "detectors", "training"},
     "status": {"files", "experiment", "monitoring", "training"},
 }
 # Reading an experiment must be quick, and work where only Snakemake is installed.
