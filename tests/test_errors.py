@@ -52,7 +52,7 @@ def test_errors_that_do_not_pass_are_final(ends, final, tmp_path):
         said = (tmp_path / failures.FINAL).read_text(encoding="utf-8")
         nodes = ", ".join([socket.gethostname()] * 3)
         assert said.startswith(f"RuntimeError: {BROKEN}\n")
-        assert f"error of start 3 since a step was saved; all ended in errors, on {nodes}" in said
+        assert f"The stage has ended in errors 3 times (on {nodes}) and saved no step in between" in said
         assert "To try anew, start again" in said
         (tmp_path / failures.FINAL).unlink()
         start(tmp_path, BROKEN)

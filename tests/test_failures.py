@@ -132,4 +132,6 @@ def test_a_stage_starts_three_times_whatever_happened_in_an_earlier_run(dying, t
     code, said = snakemake(tmp_path, "--retries", "5", "--", f"results/{folder}/student.pth")
     assert code != 0
     assert count.read_text() == "..."
-    assert re.search(r"student\.pth: ModuleNotFoundError: .*torch.*\nIt is the error of start 3", said)
+    assert re.search(
+        r"student\.pth: ModuleNotFoundError: .*torch.*\nThe stage has ended in errors 3 times", said
+    )

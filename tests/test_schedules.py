@@ -46,7 +46,7 @@ class Stage:
 
 
 def expected(iteration, gamma=0.1):
-    """Linear from 0.001 of the rate over 25 iterations; times gamma after epoch 8 of 12, and again after 11."""
+    """Linear from 0.001 of the rate over 25 iterations; times gamma after epoch 8 of 12, and after 11."""
     warm = min(1, 0.001 + 0.999 * iteration / (25 - 1))
     epoch = iteration // ITERATIONS
     return RATE * warm * gamma ** ((epoch >= 8) + (epoch >= 11))

@@ -103,8 +103,8 @@ def _count(error: Exception, work: Path, before: dict) -> None:
         files.write_json(work / ERRORS, {"nodes": nodes, "saved": saved})
         return
     told = (
-        f"It is the error of start {len(nodes)} since a step was saved; all ended in errors, on "
-        f"{', '.join(nodes)}. To try anew, start again"
+        f"The stage has ended in errors {len(nodes)} times (on {', '.join(nodes)}) and saved no step in "
+        "between. To try anew, start again"
     )
     files.write_text(work / FINAL, f"{_in_words(error)}\n{told}\n")
     (work / ERRORS).unlink(missing_ok=True)
