@@ -1,17 +1,20 @@
 """The distiller around real mmdet detectors."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import PROJECT, build, progressive_stage
 from distillers import PKD, batch, losses
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.logging import MMLogger
 from torch.nn.functional import avg_pool2d
 
 from mtpd.data import shapes
 from mtpd.data.views import key
 from mtpd.detectors import configs
+from mtpd.distill import distiller as distillers
 from mtpd.distill.distiller import Distiller
 from mtpd.distill.losses import LOSSES
 from mtpd.training.stage import train
@@ -192,6 +195,20 @@ def test_batch_norms_of_a_student_stand_as_in_stock_mmdet():
     trained = {name: value.requires_grad for name, value in alone.named_parameters()}
     assert {name: value.requires_grad for name, value in distilled.named_parameters()} == trained
     assert not trained["backbone.layer1.0.conv1.weight"]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_boxes_are_fractions_of_the_padded_batch_by_one_copy_to_the_device(wrapped, monkeypatch):
+    """A copy for each image would make a GPU wait as often."""
+    boxes = [torch.rand(count, 4) * 900 for count in (3, 0, 1)]
+    given = [HorizontalBoxes(found) if wrapped else found for found in boxes]
+    samples = [SimpleNamespace(gt_instances=SimpleNamespace(bboxes=found)) for found in given]
+    made, create = [], torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda *args, **kwargs: made.append(args) or create(*args, **kwargs))
+    found = distillers._relative(samples, (3, 3, 832, 1344))
+    assert len(made) == 1
+    for ours, pixels in zip(found, boxes, strict=True):
+        assert torch.equal(ours, pixels / pixels.new_tensor([1344, 832, 1344, 832]))
 
 
 def test_common_strides_are_told(caplog):

@@ -18,8 +18,9 @@ ALLOWED = {
     "fetch": {"files"},
     "gpus": set(),
     "fonts": set(),
+    "machine": set(),
     "discover": {"files"},
-    "experiment": set(),
+    "experiment": {"files"},
     "data": {"files", "fetch"},
     "detectors": {"", "files", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},
@@ -27,9 +28,9 @@ ALLOWED = {
     "export": {"files", "data", "detectors", "evaluation"},
     "adaptation": {"data", "detectors"},
     "monitoring": {"files"},
-    "training": {"", "files", "data", "detectors", "distill", "evaluation", "monitoring"},
+    "training": {"", "files", "data", "detectors", "distill", "evaluation", "experiment", "monitoring"},
     "report": {"files", "fonts", "experiment"},
-    "checks": {"files", "data", "detectors", "training"},
+    "checks": {"files", "machine", "data", "detectors", "training"},
     "status": {"files", "experiment", "monitoring", "training"},
 }
 # Reading an experiment must be quick, and work where only Snakemake is installed.

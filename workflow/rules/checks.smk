@@ -8,8 +8,8 @@ import os
 import subprocess
 from collections import Counter
 
-from mtpd import gpus
-from mtpd.checks import disk, schedules, subjects
+from mtpd import gpus, machine
+from mtpd.checks import disk, schedules, shared_memory, subjects
 from mtpd.experiment import lengths, stage_graph
 
 
@@ -19,7 +19,7 @@ def check_first():
     if set(workflow.dag_settings.targets) == {"fetched"}:
         return  # a machine with a network, perhaps without GPUs
     wrong = lengths.too_long(experiment, workflow.non_local_exec)
-    wrong = wrong or [*gpu_problems(), *missing_data()] or problems_of_subjects()
+    wrong = wrong or [*gpu_problems(), *shared_memory_problems(), *missing_data()] or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 
@@ -88,6 +88,20 @@ def gpu_problems():
         "CUDA_VISIBLE_DEVICES, --resources gpu=...); expected at most as many, or a run on a cluster "
         "(--profile slurm)"
     ]
+
+
+def shared_memory_problems():
+    """A line if this machine has far too little for data loaders; on a cluster, each stage looks at its own node."""
+    if not workflow.local_exec:
+        return []
+    loaders = specs.loaders(compute, compute.gpus, compute.threads)
+    try:
+        machine.require_shared_memory(
+            shared_memory.needed(specs.checks(experiment, layout), loaders), logger.warning
+        )
+    except RuntimeError as error:
+        return [f"compute.workers: {error}"]
+    return []
 
 
 def check_with_torch(spec):

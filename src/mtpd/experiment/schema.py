@@ -141,7 +141,8 @@ class Compute(Model):
     workers: int | None = Field(
         None,
         ge=0,
-        description="data loaders of each process; by default one per remaining core with GPUs, else none",
+        description="data loaders of each process; by default one per remaining core with GPUs (at most 8), "
+        "else none",
     )
     gpus: int = Field(0, ge=0, description="more than one starts torchrun")
     mem_mb: int = Field(4000, ge=1)

@@ -24,7 +24,7 @@ from mtpd.evaluation.truth import DEFAULT
 from mtpd.experiment import identity
 from mtpd.monitoring import trackers
 from mtpd.monitoring.progress import JOBS, ProgressFile, teller
-from mtpd.training import failures, lock, optimisation, results, schedules, steps, versions
+from mtpd.training import failures, lock, optimisation, precision, results, schedules, steps, versions
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
@@ -124,7 +124,7 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     """
     _join_processes()
     say = teller(label, progress) if is_main_process() else lambda text: None
-    with Stop() as stop, lock.held(work, stop, say), failures.final_written(work):
+    with Stop() as stop, lock.held(work, stop, say), failures.final_written(work, stop):
         if is_main_process():
             (work / failures.FINAL).unlink(missing_ok=True)
         if results.is_trained(stage, out):
@@ -149,6 +149,7 @@ def _join_processes() -> None:
 
 
 def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
+    precision.allow_tf32(stage.recipe)
     classes = coco.classes_of(stage.dataset["train"]["annotations"])
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
     if stage.parent or not stage.pretrained:
