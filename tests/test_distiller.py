@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import PROJECT, build, progressive_stage
-from distillers import PKD, batch, losses
+from distillers import PKD, batch, losses, oblong
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.logging import MMLogger
 from torch.nn.functional import avg_pool2d
@@ -90,16 +90,17 @@ def test_the_teacher_sees_the_image_in_its_own_normalisation():
     torch.testing.assert_close(data["teacher_inputs"][0], (expected - 1) / 2)
 
 
-@pytest.mark.parametrize("same", [True, False])
-def test_images_are_normalised_once_if_student_and_teacher_agree(same):
-    """Either way, the teacher gets what its own preprocessor would give it."""
+@pytest.mark.parametrize("changed", [None, "mean", "std", "pad_value"])
+def test_images_are_normalised_once_if_student_and_teacher_agree(changed):
+    """Either way, the teacher gets what its own preprocessor would give it, in the padding too."""
     student, teacher = build("r18_w8"), build("r18_w32")
-    if not same:
-        teacher.data_preprocessor.mean[0] += 1
-    expected = teacher.data_preprocessor({"inputs": list(batch()["inputs"])}, False)["inputs"]
-    data = Distiller(student, [teacher], **PKD).data_preprocessor(batch(), True)
+    if changed:
+        setattr(teacher.data_preprocessor, changed, getattr(teacher.data_preprocessor, changed) + 1)
+    images = oblong([[(5.0, 5.0, 20.0, 30.0)]] * 2)
+    expected = teacher.data_preprocessor({"inputs": list(images["inputs"])}, False)["inputs"]
+    data = Distiller(student, [teacher], **PKD).data_preprocessor(images, True)
     torch.testing.assert_close(data["teacher_inputs"][0], expected, rtol=0, atol=0)
-    assert (data["teacher_inputs"][0] is data["inputs"]) == same
+    assert (data["teacher_inputs"][0] is data["inputs"]) == (changed is None)
 
 
 def renormalised_twin(teacher, factor=3.0):

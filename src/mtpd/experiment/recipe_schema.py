@@ -78,8 +78,8 @@ class Recipe(Model):
     micro_batch_size: int | None = Field(
         None,
         ge=1,
-        description="images of one forward pass, which are normalised together, as one GPU's are in mmdet; "
-        "by default all images of the step",
+        description="images of one forward and backward pass, whose losses are normalised together; by "
+        "default all images of the step",
     )
     scales: tuple[Scale, ...] | None = Field(
         None,

@@ -12,7 +12,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
@@ -166,7 +165,7 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     metric.collect_dir = str(folder / "collected")  # by default mmengine writes into the working folder
     told = ProgressFile(folder, writes=is_main_process())
     history = History(say, stage.epochs, stage.recipe["validate_every"], metric.truth.version, told)
-    hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
+    hooks = [history, SaveState(folder, stop)]
     if is_main_process():
         hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
