@@ -19,7 +19,7 @@ TWICE = {
     "section": ("a: {x: 1}\nb: 2\na: {y: 1}\n", ["a: found twice, in lines 1 and 3"]),
     "quoted": ("a: 1\n'a': 2\n", ["a: found twice, in lines 1 and 2"]),
     "deep": ("a:\n  b:\n  - {c: 1}\n  - c: 1\n    c: 2\n", ["a.b.1.c: found twice, in lines 4 and 5"]),
-    "three times": ("a: 1\na: 2\na: 3\n", ["a: found twice, in lines 1 and 2", "a: found twice, in lines 2 and 3"]),
+    "three times": ("a: 1\na: 2\na: 3\n", [f"a: found twice, in lines {n} and {n + 1}" for n in (1, 2)]),
     "in an anchor": ("a: &x {b: 1, b: 2}\nc: *x\nd: {<<: *x}\n", ["a.b: found twice, in lines 1 and 1"]),
     "merged": ("a: &x {b: 1}\nc: {<<: *x, b: 2}\nd: {<<: *x, b: 3}\n", []),
     "in two mappings": ("a: {x: 1}\nb: {x: 1}\n", []),

@@ -29,7 +29,9 @@ def main():
     if target.exists():
         sys.exit(f"{target} is there already: choose another NAME, or remove it")
     try:
-        splits = discover.splits(args.data)
+        found = discover.annotation_files(args.data)
+        stop_at([line for path in found.values() for line in annotations.malformed(str(path))])
+        splits = discover.splits(args.data, found)
     except discover.NoDataset as error:
         sys.exit(str(error))
     bad_boxes = look_at(splits)
@@ -50,6 +52,11 @@ def main():
     print(f"next: make check, make plan and make rehearsal, with CONFIG={target}; docs/own-experiment.md")
 
 
+def stop_at(problems):
+    if problems:
+        sys.exit("\n".join(problems))
+
+
 def look_at(splits):
     """Say what the splits have; stop at what would stop the experiment. Whether some boxes are bad."""
     found = []
@@ -57,8 +64,7 @@ def look_at(splits):
         print(f"{name}: {split.annotations}, {split.count} images in {split.images}")
         side = LEAST_SIDE if name == "train" else None
         found += annotations.problems(str(split.annotations), str(split.images), side, skip_bad_boxes=True)
-    if found:
-        sys.exit("\n".join(found))
+    stop_at(found)
     split = splits["train"]
     if split.count < LEAST_IMAGES:
         sys.exit(f"{split.annotations}: found {split.count} images, expected at least {LEAST_IMAGES}")
