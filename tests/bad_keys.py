@@ -82,6 +82,7 @@ KEYS = [
     ("seeds", [-1], "seeds.0: found -1"),
     ("seeds", [2**32], "seeds.0: found 4294967296; Input should be less than 4294967296"),
     ("arms.direct.seeds", [2**32], "arms.direct.seeds.0: found 4294967296"),
+    ("dataset", {"name": "a", "generate": {"train": 1}}, "dataset.generate.train: found 1; expected at least 2, because an arm has a policy"),
     ("order.seed", 2**32, "order.seed: found 4294967296"),
     ("detectors.student.train.seed", 2**32, "detectors.student.train.seed: found 4294967296"),
     ("dataset.train.annotations", "da{ta}/train.json", "dataset.train.annotations: found 'da{ta}/train.json'; expected a path without braces, which Snakemake takes for wildcards"),

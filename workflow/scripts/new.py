@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mtpd import discover, files, gpus
-from mtpd.checks import annotations
+from mtpd.checks import annotations, counts
 from mtpd.experiment import starter
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
@@ -87,6 +87,7 @@ def describe(split):
         "count": split.count,
         "size": split.size,
         "object_side": split.object_side,
+        "most_objects": counts.most(str(split.annotations))["objects"],
     }
 
 

@@ -80,8 +80,8 @@ def main() -> None:
             written = False
         if not written:
             raise SystemExit(
-                f"{args.draw}: cannot be written; expected a folder that is there, and a name that ends in .png, "
-                ".jpg, .bmp, .tif or .webp"
+                f"{args.draw}: cannot be written; expected a folder that is there, and a name that ends in "
+                ".png, .jpg, .bmp, .tif or .webp"
             )
 
 
