@@ -6,6 +6,7 @@ import shutil
 import pytest
 import yaml
 from conftest import PROJECT, spec
+from snakes import as_checked, changed, snakemake
 from test_checks import settings  # noqa: F401, a fixture
 from test_new import draw, new
 
@@ -102,6 +103,17 @@ def test_one_training_image_orders_no_teachers(settings, tmp_path):  # noqa: F81
     assert counts.problems({**settings, "ordered": False}, passed) == []
     passed.add(("split", "train"), {"images": 2})
     assert counts.problems(settings, passed) == []
+
+
+def test_a_run_says_both(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"name": "own", "scale": [64, 64], "train": dataset["train"], "val": dataset["val"]}
+    config = changed(tmp_path, "own", lambda content: content.update(dataset=own))
+    limits, most = {"model.test_cfg.max_per_img": 50}, {"objects": 60, "of_a_class": 60}
+    as_checked(tmp_path, config, images=1, limits=limits, most=most)
+    code, said = snakemake(tmp_path, "--", "checked", config=config)
+    assert code == 1 and "train.json: found 1 image; expected at least 2" in said
+    assert "detectors.student: finds at most 50 objects in an image, but " in said
 
 
 @pytest.mark.parametrize(("gpus", "default"), [(0, (50, 200)), (1, (100, 1000))])
