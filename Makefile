@@ -4,7 +4,9 @@ SHELL := /bin/bash
 
 CORES ?= all
 STUDY ?= main
-NEEDS_CONFIG = $(if $(CONFIG),$(if $(shell [[ -e "$(CONFIG)" ]] && echo yes),,$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
+NEEDS_CONFIG = $(if $(CONFIG),$(if $(shell [[ -e "$(CONFIG)" ]] && echo yes),$(NEEDS_UTF8),$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
+# Snakemake's own message would be a traceback without the name of the file.
+NEEDS_UTF8 = $(if $(shell "$(BIN)/python" -c 'import sys; open(sys.argv[1], encoding="utf-8").read()' "$(CONFIG)" 2>&1),$(error $(CONFIG) is not in UTF-8: save it as UTF-8. If it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 $(CONFIG) > new.yaml))
 NEEDS_STUDENT = $(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \

@@ -151,12 +151,17 @@ def test_predict_says_that_there_is_no_picture(exported):
     assert done.stderr.endswith("missing.png: no picture that OpenCV can read\n")
 
 
-def test_predict_says_that_it_cannot_write(exported, tmp_path):
+@pytest.mark.parametrize("name", ["missing/drawn.png", "drawn.gif", "drawn"])
+def test_predict_says_that_it_cannot_write(name, exported, tmp_path):
     cv2.imwrite(str(tmp_path / "picture.png"), next(pictures()))
-    target = tmp_path / "missing/drawn.png"
+    target = tmp_path / name
     done = without_torch(exported / "export", tmp_path / "picture.png", "--draw", target)
     assert done.returncode == 1
-    assert f"{target}: cannot be written" in done.stderr
+    assert (
+        f"{target}: cannot be written; expected a folder that is there, and a name that ends in .png"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_other_annotations_are_refused(exported, dataset):

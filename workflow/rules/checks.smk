@@ -9,7 +9,7 @@ import subprocess
 from collections import Counter
 
 from mtpd import gpus, machine
-from mtpd.checks import disk, schedules, shared_memory, subjects
+from mtpd.checks import counts, disk, schedules, shared_memory, subjects, times
 from mtpd.experiment import lengths, stage_graph
 
 
@@ -19,7 +19,8 @@ def check_first():
     if set(workflow.dag_settings.targets) == {"fetched"}:
         return  # a machine with a network, perhaps without GPUs
     wrong = lengths.too_long(experiment, workflow.non_local_exec)
-    wrong = wrong or [*gpu_problems(), *shared_memory_problems(), *missing_data()] or problems_of_subjects()
+    wrong = wrong or [*gpu_problems(), *shared_memory_problems(), *missing_data(), *files_of_the_future()]
+    wrong = wrong or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 
@@ -47,6 +48,14 @@ def missing_data():
     ]
 
 
+def files_of_the_future():
+    """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
+    named = [*specs.annotations(experiment, layout).values(), *config_files(experiment.detectors)]
+    named += [detector.file for detector in experiment.detectors.values() if detector.file]
+    read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
+    return times.problems([*named, *read], Path(folders.CHECKS))
+
+
 def problems_of_subjects():
     """The problems of data, detectors, recipes and disk space."""
     if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
@@ -63,6 +72,9 @@ def problems_of_subjects():
     if not experiment.rehearsal:  # its stages are always too short
         for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(left)):
             logger.warning(line)
+    for line in counts.warnings(spec, passed):
+        logger.warning(line)
+    wrong += counts.problems(spec, passed)
     return wrong + disk.problems(spec, passed, Counter(stage.student for stage in left))
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import files
-from mtpd.checks import annotations
+from mtpd.checks import annotations, counts
 from mtpd.checks.overlap import same_images
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
@@ -96,7 +96,8 @@ class Checks:
         for told in (annotations.accepted_boxes, annotations.too_small):
             for line in told(split["annotations"]):
                 self.say(line)
-        return {"images": coco.count_images(split["annotations"])}
+        path = split["annotations"]
+        return {"images": coco.count_images(path), "most": counts.most(path)}
 
     def segmentations(self, name: str) -> None:
         masks = any(map(_has_masks, self.specs.values()))
@@ -134,7 +135,9 @@ class Checks:
                 f"{begins}: cannot be trained here, its loss fails with {given} alone: {_first_line(error)}; "
                 "take another config, or use it only as a teacher that has 'file' or 'url'"
             ) from error
-        return {"numbers": sum(tensor.numel() for tensor in built.state_dict().values()), "masks": masks}
+        numbers = sum(tensor.numel() for tensor in built.state_dict().values())
+        limits = counts.limits(getattr(built, "test_cfg", None))
+        return {"numbers": numbers, "masks": masks, "limits": limits}
 
     def recipe(self, name: str) -> None:
         recipe = self.recipes[name]

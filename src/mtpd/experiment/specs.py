@@ -190,6 +190,7 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
         "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
         "pairs": _pairs(experiment),
         "inherits": _inheriting_pairs(experiment),
+        "ordered": bool(rows.ordered_pools(experiment)),
         "gpus": experiment.compute.gpus,
     }
 

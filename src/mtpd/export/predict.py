@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("picture")
     parser.add_argument("--score", type=float, default=0.3, help="least score of what is shown (0.3)")
-    parser.add_argument("--draw", help="picture to write")
+    parser.add_argument("--draw", help="picture to write, like found.png")
     args = parser.parse_args()
     session, settings = load(Path(__file__).resolve().parent)
     picture = cv2.imread(args.picture)
@@ -76,8 +76,15 @@ def main() -> None:
         print(f"nothing found with a score of {args.score} or more (--score)", file=sys.stderr)
     if args.draw:
         draw(picture, found, settings["classes"])
-        if not cv2.imwrite(args.draw, picture):
-            raise SystemExit(f"{args.draw}: cannot be written; is there such a folder?")
+        try:
+            written = cv2.imwrite(args.draw, picture)
+        except cv2.error:  # of an unknown ending
+            written = False
+        if not written:
+            raise SystemExit(
+                f"{args.draw}: cannot be written; expected a folder that is there, and a name that ends in "
+                ".png, .jpg, .bmp, .tif or .webp"
+            )
 
 
 if __name__ == "__main__":
