@@ -19,6 +19,7 @@ ALLOWED = {
     "gpus": set(),
     "fonts": set(),
     "machine": set(),
+    "datasets": {"files", "fonts"},
     "discover": {"files"},
     "experiment": {"files"},
     "data": {"files", "fetch"},

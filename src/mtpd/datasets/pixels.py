@@ -1,0 +1,182 @@
+"""One image file: the pixels that OpenCV, which reads for training, makes of it, and those that people see.
+
+Training reads with ``cv2.imdecode(content, cv2.IMREAD_COLOR)``, mmcv's default. Pillow stands for what people
+see. Both leave transparency out.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from mtpd import files
+
+ORIENTATION = 0x112  # the EXIF tag
+SIGNS_OF_EXIF = (b"eXIf", b"Raw profile type", b"com.adobe.xmp")  # in a PNG
+BITS = 258  # the TIFF tag: of a value
+# In these, OpenCV and Pillow give the same pixels (tests/test_datasets_pixels.py), so one of them is enough.
+# What OpenCV cannot decode of these is damaged.
+READ_ALIKE = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+NO_BRIGHTNESS = ("I", "F")  # modes of 32 bits: nothing says which value is white
+ROUNDING = 16  # of 255: decoders of lossy forms differ a little
+# The brightest value of an image with 16 bits, made 8. Cameras of 10 to 14 bits give less: nearly black.
+DARK = 64
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+START_OF_SCAN, END_OF_IMAGE, END_OF_PNG = 0xDA, b"\xff\xd9", b"IEND\xaeB\x60\x82"
+ALONE = (0x01, *range(0xD0, 0xD8))  # JPEG markers without a length
+ZEROS = bytes(64)
+
+Size = tuple[int, int]
+
+
+def examine(path: Path, content: bytes, decode: bool) -> tuple[Size | None, str | None, bool]:
+    """What training makes of an image file.
+
+    Args:
+        path: for messages.
+        content: the bytes of the file.
+        decode: decode also images whose header says what will come of them.
+
+    Returns:
+        Width and height as trained, in pixels; what is wrong; and whether ``convert`` puts it right. The size
+        is then that of the converted image.
+    """
+    header = _opened(content)
+    if header and not _has_its_end(content, header.format):
+        return (
+            None,
+            f"ends too early (the end of the {header.format} is missing): copy or download it again",
+            False,
+        )
+    if header and not decode and _is_read_alike(header, content):
+        return header.size, None, False
+    trained = _trained(content)
+    if trained is None and (header is None or header.format in READ_ALIKE):
+        return None, _what_it_is(path, content, header), False
+    if header is None or _is_read_alike(header, content):
+        return _judged(trained, header, content)
+    return _compared(trained, content, header)
+
+
+def convert(path: Path, target: Path) -> None:
+    """Write an image as people see it, as PNG of 8 bits, turned as EXIF says; of several frames, the first.
+
+    Raises:
+        ValueError: Pillow cannot read it, or nothing says how bright its values are.
+    """
+    pixels = _viewed(path.read_bytes())
+    if pixels is None:
+        raise ValueError(f"{path}: cannot be converted to PNG")
+    files.write_bytes(target, cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def _compared(trained: np.ndarray | None, content: bytes, header: Image.Image):
+    """The result of ``examine``, by the pixels."""
+    kind = f"{header.format}, mode {header.mode}"
+    if header.mode in NO_BRIGHTNESS:
+        text = f"has values of 32 bits ({kind}), and nothing says which is white: save it with 8 bits"
+        return None, text, False
+    seen = _viewed(content)
+    if seen is None:
+        if trained is None:
+            return None, f"is damaged or ends too early: Pillow cannot decode it ({kind})", False
+        return _judged(trained, header, content)
+    if trained is not None and trained.shape == seen.shape and cv2.absdiff(trained, seen).max() <= ROUNDING:
+        return _judged(trained, header, content)
+    size, problem, _ = _judged(seen, header, content)
+    if problem:
+        return size, problem, False
+    why = "cannot read it" if trained is None else "gives other pixels than viewers of images"
+    return size, f"OpenCV, which reads for training, {why} ({kind})", True
+
+
+def _judged(pixels: np.ndarray, header: Image.Image | None, content: bytes):
+    """The result of ``examine`` for pixels that can be trained, unless they are nearly black."""
+    if header and _has_16_bits(header, content) and pixels.max() < DARK:
+        text = (
+            f"is nearly black when its 16 bits become 8 (the brightest value is {pixels.max()} of 255):"
+            " scale its values"
+        )
+        return None, text, False
+    return pixels.shape[1::-1], None, False
+
+
+def _trained(content: bytes) -> np.ndarray | None:
+    """Height x width x 3, BGR."""
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # an empty file, or one above OpenCV's limit of pixels
+        return None
+
+
+def _opened(content: bytes) -> Image.Image | None:
+    """What Pillow reads in a header; None for too many pixels, too."""
+    try:
+        return Image.open(io.BytesIO(content))
+    except Exception:  # its readers raise errors of many kinds for damaged files
+        return None
+
+
+def _viewed(content: bytes) -> np.ndarray | None:
+    """Height x width x 3, BGR, as people see it."""
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        if image.mode in NO_BRIGHTNESS:
+            return None
+        if image.mode.startswith("I;16"):  # Pillow would clip values above 255
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return np.asarray(image.convert("RGB"))[:, :, ::-1].copy()
+    except Exception:  # see _opened
+        return None
+
+
+def _is_read_alike(header: Image.Image, content: bytes) -> bool:
+    if header.format not in READ_ALIKE or header.mode not in MODES:
+        return False
+    if header.format == "PNG" and not any(sign in content for sign in SIGNS_OF_EXIF):
+        return True  # Pillow would decode a PNG to look for EXIF data behind the image
+    return header.getexif().get(ORIENTATION, 1) == 1
+
+
+def _has_16_bits(header: Image.Image, content: bytes) -> bool:
+    if header.format == "PNG":
+        return content[24] == 16  # in its first chunk
+    if header.format == "TIFF":
+        return 16 in np.atleast_1d(header.tag_v2.get(BITS, 1))
+    return header.mode.startswith("I;16")
+
+
+def _what_it_is(path: Path, content: bytes, header: Image.Image | None) -> str:
+    """Why OpenCV cannot decode it."""
+    if instead := files.what_instead(path):
+        return f"is {instead}"
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC:
+        return "is a HEIC image, as phones write them: save it as JPEG or PNG"
+    if header is None:
+        return "is no image, or damaged, or too large: neither OpenCV nor Pillow can read it"
+    return f"is damaged or ends too early: OpenCV cannot decode it to the end ({header.format})"
+
+
+def _has_its_end(content: bytes, form: str) -> bool:
+    """False for files that were not written to the end. OpenCV decodes zeros in the place of data, too."""
+    if form in ("JPEG", "MPO"):
+        return content.find(END_OF_IMAGE, _start_of_scan(content)) >= 0
+    if form == "PNG":
+        return END_OF_PNG in content
+    return form != "WEBP" or not content.endswith(ZEROS)
+
+
+def _start_of_scan(content: bytes) -> int:
+    """Where the data of a JPEG begin: what is before can have a small image with an end of its own."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF and content[place + 1] != START_OF_SCAN:
+        if content[place + 1] in (0xFF, *ALONE):
+            place += 1 if content[place + 1] == 0xFF else 2
+        else:
+            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return place
