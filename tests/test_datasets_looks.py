@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mtpd import files
-from mtpd.datasets import looks, pixels
+from mtpd.datasets import images, pixels
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def every(folder):
 @pytest.fixture
 def look(tmp_path):
     def call(paths, decode="all", say=print):
-        return looks.look(paths, decode, say, tmp_path / "cache")
+        return images.look(paths, decode, say, tmp_path / "cache")
 
     return call
 
@@ -55,13 +55,13 @@ def test_each_file_has_its_look(folder, look):
     assert list(found) == every(folder)
     for number in range(40):
         path = folder / f"{number:02}.png"
-        assert found[path] == looks.Look((20 + number, 16), None, files.sha256(path))
+        assert found[path] == images.Look((20 + number, 16), None, files.sha256(path))
     assert found[folder / "cut.png"].problem.startswith("ends too early")
     assert found[folder / "moving.gif"].size == (30, 40) and found[folder / "moving.gif"].convert
 
 
 def test_equal_files_are_found(folder, look):
-    assert looks.same_images(look(every(folder))) == [[folder / "03.png", folder / "sub/same.png"]]
+    assert images.same_images(look(every(folder))) == [[folder / "03.png", folder / "sub/same.png"]]
 
 
 def test_what_is_remembered_is_what_was_found(folder, look, examined):
@@ -86,14 +86,14 @@ def test_a_changed_file_is_looked_at_again(folder, look, examined):
 
 def test_what_other_versions_found_is_not_used(folder, look, examined, monkeypatch):
     look(every(folder))
-    monkeypatch.setattr(looks, "VERSION", "another")
+    monkeypatch.setattr(images, "VERSION", "another")
     examined.clear()
     look(every(folder))
     assert len(examined) == len(every(folder))
 
 
 def test_a_sample_is_decoded_and_headers_give_the_sizes(folder, look, examined, monkeypatch):
-    monkeypatch.setattr(looks, "SAMPLE", 10)
+    monkeypatch.setattr(images, "SAMPLE", 10)
     sample = look(every(folder), "sample")
     chosen = {name for name, decode in examined if decode}
     assert len(chosen) == 10 and len(examined) == len(sample)
@@ -107,7 +107,7 @@ def test_a_sample_is_decoded_and_headers_give_the_sizes(folder, look, examined, 
 
 
 def test_the_sample_stays_when_an_image_is_added(folder, look, examined, monkeypatch):
-    monkeypatch.setattr(looks, "SAMPLE", 10)
+    monkeypatch.setattr(images, "SAMPLE", 10)
     paths = every(folder)
     look(paths[1:], "sample")
     before = {name for name, decode in examined if decode}
@@ -121,15 +121,15 @@ def test_nothing_is_opened_when_nothing_is_decoded(folder, look, examined):
     found = look(every(folder), "none")
     assert not examined
     assert {(one.size, one.problem) for one in found.values()} == {(None, None)}
-    assert not looks.same_images(found)
+    assert not images.same_images(found)
 
 
 def test_an_interrupted_look_goes_on(folder, look, examined, monkeypatch):
     def interrupt(text):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(looks, "SECONDS", 0.0)
-    monkeypatch.setattr(looks, "_told", told_of(20, looks._told))
+    monkeypatch.setattr(images, "SECONDS", 0.0)
+    monkeypatch.setattr(images, "_told", told_of(20, images._told))
     with pytest.raises(KeyboardInterrupt):
         look(every(folder), say=interrupt)
     examined.clear()
@@ -150,7 +150,7 @@ def told_of(count, usual):
 
 
 def test_progress_and_the_time_left_are_told(folder, look, monkeypatch):
-    monkeypatch.setattr(looks, "SECONDS", 0.0)
+    monkeypatch.setattr(images, "SECONDS", 0.0)
     said = []
     look(every(folder), say=said.append)
     assert len(said) == len(every(folder)) == 43
@@ -160,9 +160,9 @@ def test_progress_and_the_time_left_are_told(folder, look, monkeypatch):
 
 def test_what_another_process_found_meanwhile_is_kept(folder, look, tmp_path, examined):
     paths = every(folder)
-    memory = looks._Memory(tmp_path / "cache", paths)
+    memory = images._Memory(tmp_path / "cache", paths)
     first = look(paths)
-    memory.put(paths[0], looks._version(paths[0]), True, first[paths[0]])
+    memory.put(paths[0], images._version(paths[0]), True, first[paths[0]])
     memory.write()
     examined.clear()
     assert look(paths) == first and not examined
