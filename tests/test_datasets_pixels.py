@@ -1,6 +1,7 @@
 """What training makes of an image file is what people see; or it says why not."""
 
 import io
+import zlib
 
 import cv2
 import numpy as np
@@ -197,3 +198,31 @@ def test_an_image_that_pillow_refuses_for_its_size(tmp_path, monkeypatch):
 def test_192_million_pixels(tmp_path):
     content = cv2.imencode(".png", np.full((12000, 16000), 7, np.uint8))[1].tobytes()
     assert examine(tmp_path, content) == ((16000, 12000), None, False)
+
+
+PARTS = {
+    "EXIF behind the image": lambda exif: PNG[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + PNG[-12:],
+    "EXIF as text": lambda exif: (
+        PNG[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + hexed(exif)) + PNG[33:]
+    ),
+}
+
+
+def chunk(name, content):
+    return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+
+def hexed(exif):
+    """As ImageMagick writes it."""
+    data = exif.tobytes()
+    return zlib.compress(f"\nexif\n{len(data):8}\n{data.hex()}\n".encode())
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_png_that_only_viewers_turn_is_converted(kind, tmp_path):
+    content = PARTS[kind](turned(6)["exif"])
+    assert seen(content).shape == (64, 48, 3)
+    for decode in (True, False):
+        size, problem, convert = examine(tmp_path, content, decode)
+        assert size == (48, 64)
+        assert convert == (trained(content).shape != (64, 48, 3)) == (problem is not None)

@@ -16,7 +16,11 @@ from PIL import Image, ImageOps
 from mtpd import files
 
 ORIENTATION = 0x112  # the EXIF tag
-SIGNS_OF_EXIF = (b"eXIf", b"Raw profile type", b"com.adobe.xmp")  # in a PNG
+SIGNS_OF_EXIF = (
+    b"eXIf",
+    b"Raw profile type",
+    b"XML:com.adobe.xmp",
+)  # names of chunks in a PNG, or their starts
 BITS = 258  # the TIFF tag: of a value
 # In these, OpenCV and Pillow give the same pixels (tests/test_datasets_pixels.py), so one of them is enough.
 # What OpenCV cannot decode of these is damaged.
@@ -27,7 +31,8 @@ ROUNDING = 16  # of 255: decoders of lossy forms differ a little
 # The brightest value of an image with 16 bits, made 8. Cameras of 10 to 14 bits give less: nearly black.
 DARK = 64
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-START_OF_SCAN, END_OF_IMAGE, END_OF_PNG = 0xDA, b"\xff\xd9", b"IEND\xaeB\x60\x82"
+START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")  # chunks
 ALONE = (0x01, *range(0xD0, 0xD8))  # JPEG markers without a length
 ZEROS = bytes(64)
 
@@ -138,7 +143,7 @@ def _viewed(content: bytes) -> np.ndarray | None:
 def _is_read_alike(header: Image.Image, content: bytes) -> bool:
     if header.format not in READ_ALIKE or header.mode not in MODES:
         return False
-    if header.format == "PNG" and not any(sign in content for sign in SIGNS_OF_EXIF):
+    if header.format == "PNG" and not any(chunk.startswith(SIGNS_OF_EXIF) for chunk in _chunks(content)):
         return True  # Pillow would decode a PNG to look for EXIF data behind the image
     return header.getexif().get(ORIENTATION, 1) == 1
 
@@ -165,10 +170,20 @@ def _what_it_is(path: Path, content: bytes, header: Image.Image | None) -> str:
 def _has_its_end(content: bytes, form: str) -> bool:
     """False for files that were not written to the end. OpenCV decodes zeros in the place of data, too."""
     if form in ("JPEG", "MPO"):
-        return content.find(END_OF_IMAGE, _start_of_scan(content)) >= 0
+        return content.rfind(END_OF_IMAGE, _start_of_scan(content)) >= 0
     if form == "PNG":
-        return END_OF_PNG in content
+        return b"IEND" in _chunks(content)
     return form != "WEBP" or not content.endswith(ZEROS)
+
+
+def _chunks(content: bytes) -> list[bytes]:
+    """The names of the chunks of a PNG; of texts, their beginnings, which tell what they are."""
+    found, place = [], 8
+    while place + 12 <= len(content):
+        name = content[place + 4 : place + 8]
+        found.append(content[place + 8 : place + 28] if name in TEXTS else name)
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+    return found
 
 
 def _start_of_scan(content: bytes) -> int:
