@@ -21,7 +21,7 @@ from mtpd.datasets import pixels
 VERSION = f"1, OpenCV {cv2.__version__}, Pillow {PIL.__version__}"  # of what is remembered
 CACHE = Path("work/images")
 SAMPLE = 200  # images
-BATCH = 16  # images that a thread takes at a time
+BATCH = 4  # images that a thread takes at a time
 SECONDS = 10.0  # between two lines of progress
 
 
