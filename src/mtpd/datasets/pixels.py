@@ -25,11 +25,13 @@ BITS = 258  # the TIFF tag: of a value
 # In these, OpenCV and Pillow give the same pixels (tests/test_datasets_pixels.py), so one of them is enough.
 # What OpenCV cannot decode of these is damaged.
 READ_ALIKE = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
+JPEGS = ("JPEG", "MPO")  # the second has several images
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 NO_BRIGHTNESS = ("I", "F")  # modes of 32 bits: nothing says which value is white
 ROUNDING = 16  # of 255: decoders of lossy forms differ a little
 # The brightest value of an image with 16 bits, made 8. Cameras of 10 to 14 bits give less: nearly black.
 DARK = 64
+GREY = 128  # what JPEG decoders put where data are missing
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")  # chunks
@@ -52,17 +54,18 @@ def examine(path: Path, content: bytes, decode: bool) -> tuple[Size | None, str 
         is then that of the converted image.
     """
     header = _opened(content)
+    early = (
+        f"ends too early (the end of the {header and header.format} is missing): copy or download it again"
+    )
     if header and not _has_its_end(content, header.format):
-        return (
-            None,
-            f"ends too early (the end of the {header.format} is missing): copy or download it again",
-            False,
-        )
+        return None, early, False
     if header and not decode and _is_read_alike(header, content):
         return header.size, None, False
     trained = _trained(content)
     if trained is None and (header is None or header.format in READ_ALIKE):
         return None, _what_it_is(path, content, header), False
+    if header and header.format in JPEGS and _runs_out(trained, content):
+        return None, early, False
     if header is None or _is_read_alike(header, content):
         return _judged(trained, header, content)
     return _compared(trained, content, header)
@@ -169,11 +172,20 @@ def _what_it_is(path: Path, content: bytes, header: Image.Image | None) -> str:
 
 def _has_its_end(content: bytes, form: str) -> bool:
     """False for files that were not written to the end. OpenCV decodes zeros in the place of data, too."""
-    if form in ("JPEG", "MPO"):
+    if form in JPEGS:
         return content.rfind(END_OF_IMAGE, _start_of_scan(content)) >= 0
     if form == "PNG":
         return b"IEND" in _chunks(content)
     return form != "WEBP" or not content.endswith(ZEROS)
+
+
+def _runs_out(trained: np.ndarray, content: bytes) -> bool:
+    """Whether the data of a JPEG end before its image, though an end is marked. More data would change it."""
+    corners = trained[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if not (corners == GREY).all(axis=1).any():
+        return False
+    end = content.find(END_OF_IMAGE, _start_of_scan(content))
+    return not np.array_equal(trained, _trained(content[:end] + b"U" * 1000 + content[end:]))
 
 
 def _chunks(content: bytes) -> list[bytes]:
