@@ -1,5 +1,6 @@
 """What training makes of an image file is what people see; or it says why not."""
 
+import contextlib
 import io
 import zlib
 
@@ -41,7 +42,9 @@ def trained(content):
 
 def seen(content):
     """What Pillow shows, in OpenCV's order; it clips 16 grey bits instead of dividing them."""
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    image = Image.open(io.BytesIO(content))
+    with contextlib.suppress(SyntaxError):  # damaged EXIF data
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
         return np.repeat((np.asarray(image) / 256).astype(np.uint8)[:, :, None], 3, 2)
     return np.asarray(image.convert("RGB"))[:, :, ::-1]
@@ -110,6 +113,7 @@ CONVERTED = {
     "QOI": encoded(COLOURS, "QOI"),
     "DDS": encoded(COLOURS, "DDS"),
     "AVIF": encoded(COLOURS, "AVIF"),
+    "JPEG with damaged EXIF data": encoded(COLOURS, "JPEG", **turned(6)).replace(b"MM", b"M\0"),
     **{f"WebP turned {way}": encoded(COLOURS, "WEBP", **turned(way)) for way in range(2, 9)},
 }
 
@@ -154,6 +158,10 @@ PROBLEMS = {
     "half a BMP": (cut(SOUND["BMP"], 0.5), "is damaged"),
     "half a WebP": (cut(SOUND["WebP"], 0.5), "damaged"),
     "WebP that ends in zeros": (zeroed(SOUND["WebP"], 0.5), EARLY),
+    "turned WebP that ends in zeros": (zeroed(CONVERTED["WebP turned 6"], 0.5), "damaged"),
+    "AVIF that ends in zeros": (zeroed(CONVERTED["AVIF"], 0.7), EARLY),
+    "JPEG 2000 that ends in zeros": (zeroed(SOUND["JPEG 2000"], 0.7), EARLY),
+    "JPEG with damaged EXIF data, cut": (cut(SOUND["JPEG turned 6"].replace(b"MM", b"M\0"), 0.9), EARLY),
     "half a TIFF": (cut(SOUND["TIFF"], 0.5), "damaged"),
     "half a compressed TIFF": (cut(SOUND["compressed TIFF"], 0.5), "no image, or damaged"),
     "half a GIF": (cut(CONVERTED["GIF"], 0.5), "is damaged"),

@@ -6,6 +6,7 @@ see. Both leave transparency out.
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -53,22 +54,25 @@ def examine(path: Path, content: bytes, decode: bool) -> tuple[Size | None, str 
         Width and height as trained, in pixels; what is wrong; and whether ``convert`` puts it right. The size
         is then that of the converted image.
     """
-    header = _opened(content)
-    early = (
-        f"ends too early (the end of the {header and header.format} is missing): copy or download it again"
-    )
-    if header and not _has_its_end(content, header.format):
+    try:
+        header = Image.open(io.BytesIO(content))
+    except Image.DecompressionBombError:  # above Pillow's limit; OpenCV's is higher
+        return _without_pillow(content)
+    except Exception:  # Pillow's readers raise errors of many kinds for damaged files
+        return None, _what_it_is(path, content), False
+    early = f"ends too early (the end of the {header.format} is missing): copy or download it again"
+    if not _has_its_end(content, header.format):
         return None, early, False
-    if header and not decode and _is_read_alike(header, content):
+    alike = _is_read_alike(header, content)
+    if alike and not decode:
         return header.size, None, False
     trained = _trained(content)
-    if trained is None and (header is None or header.format in READ_ALIKE):
-        return None, _what_it_is(path, content, header), False
-    if header and header.format in JPEGS and _runs_out(trained, content):
+    if trained is None and header.format in READ_ALIKE:
+        text = f"is damaged or ends too early: OpenCV cannot decode it to the end ({header.format})"
+        return None, text, False
+    if header.format in JPEGS and _runs_out(trained, content):
         return None, early, False
-    if header is None or _is_read_alike(header, content):
-        return _judged(trained, header, content)
-    return _compared(trained, content, header)
+    return _judged(trained, header, content) if alike else _compared(trained, content, header)
 
 
 def convert(path: Path, target: Path) -> None:
@@ -103,15 +107,23 @@ def _compared(trained: np.ndarray | None, content: bytes, header: Image.Image):
     return size, f"OpenCV, which reads for training, {why} ({kind})", True
 
 
-def _judged(pixels: np.ndarray, header: Image.Image | None, content: bytes):
+def _judged(pixels: np.ndarray, header: Image.Image, content: bytes):
     """The result of ``examine`` for pixels that can be trained, unless they are nearly black."""
-    if header and _has_16_bits(header, content) and pixels.max() < DARK:
+    if _has_16_bits(header, content) and pixels.max() < DARK:
         text = (
             f"is nearly black when its 16 bits become 8 (the brightest value is {pixels.max()} of 255):"
             " scale its values"
         )
         return None, text, False
     return pixels.shape[1::-1], None, False
+
+
+def _without_pillow(content: bytes):
+    """The result of ``examine`` for very large images."""
+    trained = _trained(content)
+    if trained is None:
+        return None, "is damaged or too large: OpenCV cannot decode it", False
+    return trained.shape[1::-1], None, False
 
 
 def _trained(content: bytes) -> np.ndarray | None:
@@ -122,24 +134,18 @@ def _trained(content: bytes) -> np.ndarray | None:
         return None
 
 
-def _opened(content: bytes) -> Image.Image | None:
-    """What Pillow reads in a header; None for too many pixels, too."""
-    try:
-        return Image.open(io.BytesIO(content))
-    except Exception:  # its readers raise errors of many kinds for damaged files
-        return None
-
-
 def _viewed(content: bytes) -> np.ndarray | None:
     """Height x width x 3, BGR, as people see it."""
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        image = Image.open(io.BytesIO(content))
+        with contextlib.suppress(SyntaxError):  # damaged EXIF data turn nothing
+            image = ImageOps.exif_transpose(image)
         if image.mode in NO_BRIGHTNESS:
             return None
         if image.mode.startswith("I;16"):  # Pillow would clip values above 255
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         return np.asarray(image.convert("RGB"))[:, :, ::-1].copy()
-    except Exception:  # see _opened
+    except Exception:  # see examine
         return None
 
 
@@ -148,7 +154,10 @@ def _is_read_alike(header: Image.Image, content: bytes) -> bool:
         return False
     if header.format == "PNG" and not any(chunk.startswith(SIGNS_OF_EXIF) for chunk in _chunks(content)):
         return True  # Pillow would decode a PNG to look for EXIF data behind the image
-    return header.getexif().get(ORIENTATION, 1) == 1
+    try:
+        return header.getexif().get(ORIENTATION, 1) == 1
+    except Exception:  # see examine
+        return False
 
 
 def _has_16_bits(header: Image.Image, content: bytes) -> bool:
@@ -159,24 +168,24 @@ def _has_16_bits(header: Image.Image, content: bytes) -> bool:
     return header.mode.startswith("I;16")
 
 
-def _what_it_is(path: Path, content: bytes, header: Image.Image | None) -> str:
-    """Why OpenCV cannot decode it."""
+def _what_it_is(path: Path, content: bytes) -> str:
+    """What lies in the place of an image that Pillow does not know."""
     if instead := files.what_instead(path):
         return f"is {instead}"
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
         return "is a HEIC image, as phones write them: save it as JPEG or PNG"
-    if header is None:
-        return "is no image, or damaged, or too large: neither OpenCV nor Pillow can read it"
-    return f"is damaged or ends too early: OpenCV cannot decode it to the end ({header.format})"
+    return "is no image, or damaged: Pillow cannot read it"
 
 
 def _has_its_end(content: bytes, form: str) -> bool:
-    """False for files that were not written to the end. OpenCV decodes zeros in the place of data, too."""
+    """False for files that were not written to the end. Decoders take zeros for data, too."""
     if form in JPEGS:
         return content.rfind(END_OF_IMAGE, _start_of_scan(content)) >= 0
     if form == "PNG":
         return b"IEND" in _chunks(content)
-    return form != "WEBP" or not content.endswith(ZEROS)
+    if form == "JPEG2000":
+        return END_OF_IMAGE in content
+    return form not in ("WEBP", "AVIF") or not content.endswith(ZEROS)
 
 
 def _runs_out(trained: np.ndarray, content: bytes) -> bool:
