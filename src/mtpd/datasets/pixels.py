@@ -72,7 +72,9 @@ def examine(path: Path, content: bytes, decode: bool) -> tuple[Size | None, str 
         return None, text, False
     if header.format in JPEGS and _runs_out(trained, content):
         return None, early, False
-    return _judged(trained, header, content) if alike else _compared(trained, content, header)
+    if alike and trained.shape[1::-1] == header.size:
+        return _judged(trained, header, content)
+    return _compared(trained, content, header)
 
 
 def convert(path: Path, target: Path) -> None:
@@ -155,9 +157,11 @@ def _is_read_alike(header: Image.Image, content: bytes) -> bool:
     if header.format == "PNG" and not any(chunk.startswith(SIGNS_OF_EXIF) for chunk in _chunks(content)):
         return True  # Pillow would decode a PNG to look for EXIF data behind the image
     try:
-        return header.getexif().get(ORIENTATION, 1) == 1
+        data = header.getexif()
     except Exception:  # see examine
         return False
+    damaged = "exif" in header.info and not data  # OpenCV may read what Pillow does not
+    return not damaged and data.get(ORIENTATION, 1) == 1
 
 
 def _has_16_bits(header: Image.Image, content: bytes) -> bool:
