@@ -63,11 +63,12 @@ def examine(path: Path, content: bytes, decode: bool) -> tuple[Size | None, str 
     early = f"ends too early (the end of the {header.format} is missing): copy or download it again"
     if not _has_its_end(content, header.format):
         return None, early, False
-    alike = _is_read_alike(header, content)
+    risky = _is_risky(header, content)
+    alike = not risky and _is_read_alike(header, content)
     if alike and not decode:
         return header.size, None, False
-    trained = _trained(content)
-    if trained is None and header.format in READ_ALIKE:
+    trained = None if risky else _trained(content)
+    if trained is None and header.format in READ_ALIKE and not risky:
         text = f"is damaged or ends too early: OpenCV cannot decode it to the end ({header.format})"
         return None, text, False
     if header.format in JPEGS and _runs_out(trained, content):
@@ -81,12 +82,15 @@ def convert(path: Path, target: Path) -> None:
     """Write an image as people see it, as PNG of 8 bits, turned as EXIF says; of several frames, the first.
 
     Raises:
-        ValueError: Pillow cannot read it, or nothing says how bright its values are.
+        ValueError: Pillow cannot read it, nothing says how bright its values are, or it is too large for PNG.
     """
     pixels = _viewed(path.read_bytes())
     if pixels is None:
-        raise ValueError(f"{path}: cannot be converted to PNG")
-    files.write_bytes(target, cv2.imencode(".png", pixels)[1].tobytes())
+        raise ValueError(f"{path}: cannot be converted to PNG: Pillow cannot decode it")
+    done, encoded = cv2.imencode(".png", pixels)
+    if not done:  # a side above a million pixels
+        raise ValueError(f"{path}: cannot be converted to PNG: {pixels.shape[1]} x {pixels.shape[0]} pixels")
+    files.write_bytes(target, encoded.tobytes())
 
 
 def _compared(trained: np.ndarray | None, content: bytes, header: Image.Image):
@@ -105,7 +109,7 @@ def _compared(trained: np.ndarray | None, content: bytes, header: Image.Image):
     size, problem, _ = _judged(seen, header, content)
     if problem:
         return size, problem, False
-    why = "cannot read it" if trained is None else "gives other pixels than viewers of images"
+    why = "cannot be relied on to read it" if trained is None else "gives other pixels than viewers of images"
     return size, f"OpenCV, which reads for training, {why} ({kind})", True
 
 
@@ -146,9 +150,14 @@ def _viewed(content: bytes) -> np.ndarray | None:
             return None
         if image.mode.startswith("I;16"):  # Pillow would clip values above 255
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        return np.asarray(image.convert("RGB"))[:, :, ::-1].copy()
+        return np.asarray(image.convert("RGB"))[:, :, ::-1].copy() if all(image.size) else None
     except Exception:  # see examine
         return None
+
+
+def _is_risky(header: Image.Image, content: bytes) -> bool:
+    """Forms of which damaged files end the process in OpenCV 4.11, by a segmentation fault."""
+    return header.format == "JPEG2000" or (header.format == "PNG" and b"acTL" in _chunks(content))
 
 
 def _is_read_alike(header: Image.Image, content: bytes) -> bool:
