@@ -93,7 +93,7 @@ def of_pytest(words):
 def exists(name):
     """Whether the project has a file of this name; those of results and of the reader count as there."""
     pattern = re.sub(r"\{\w+\}", "*", name)
-    if name in MADE:
+    if name in MADE or name.startswith("/"):  # of the machine
         return True
     if pattern.split("/")[0] in FOLDERS or (PROJECT / pattern).exists():
         return any(PROJECT.glob(pattern.rstrip("/")))
