@@ -19,6 +19,7 @@ ALLOWED = {
     "gpus": set(),
     "discover": {"files"},
     "experiment": set(),
+    "datasets": {"files"},
     "data": {"files", "fetch"},
     "detectors": {"", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},
