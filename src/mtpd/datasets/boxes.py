@@ -39,6 +39,10 @@ def tidy(content: dict, form: str, changes: Changes) -> None:
         _tidy_area(item, changes)
         _tidy_crowd(item, changes)
     _drop_doubled(content, changes)
+    crowd = sum(item["iscrowd"] for item in content["annotations"])
+    if crowd > len(content["annotations"]) / 2:
+        total = len(content["annotations"])
+        changes.note(f"{crowd} of {total} objects are crowds (iscrowd 1): they are neither learnt nor scored")
 
 
 def _tidy_numbers(item: dict, changes: Changes) -> None:

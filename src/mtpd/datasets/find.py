@@ -47,7 +47,7 @@ class Source:
 
 
 def sources(tree: Tree, changes: Changes) -> list[Source]:
-    """The annotations in a folder, of one form: the first of COCO, YOLO, VOC that has something to train with."""
+    """The annotations in a folder, of one form: the first of COCO, YOLO, VOC that has a set to train with."""
     forms = {"COCO": _coco(tree), "YOLO": _yolo(tree, changes), "VOC": _voc(tree, changes)}
     found = {form: sources for form, sources in forms.items() if sources}
     if not found:

@@ -80,15 +80,19 @@ class _Import:
         self.say(f"{name}: reading {source.path} ({source.form})")
         content = source.read(changes)
         root = content and self._cleaned(content, source, changes)
-        if not changes.stops and self.categories:
-            classes.align(content, self.categories, self.learnt, name == "test", changes)
-        if not changes.stops and not content["annotations"]:
-            changes.stop(f"{source.path}: no objects that can be used")
         if not changes.stops:
-            changes.check_share(self.settings.get("allowed_share", ALLOWED_SHARE))
+            self._compare(name, content, changes)
+        if not changes.stops:
+            self._judge(content, changes)
+        return None if changes.stops else (content, root)
+
+    def _judge(self, content: dict, changes: Changes) -> None:
+        """Stop if too much was left out or, where that is asked for, if anything was changed."""
+        changes.check_share(self.settings.get("allowed_share", ALLOWED_SHARE))
+        if not changes.stops and not content["annotations"]:
+            changes.stop("has no objects that can be used")
         if not changes.stops and self.settings.get("strict"):
             changes.refuse_changes()
-        return None if changes.stops else (content, root)
 
     def _cleaned(self, content: dict, source: find.Source, changes: Changes) -> Path | None:
         changes.totals["images"] += len(content["images"])
@@ -124,28 +128,27 @@ class _Import:
     def _split(self, name: str, source: find.Source) -> None:
         read = self._read(name, source)
         changes = self.changes[name]
-        if read:
-            self._compare_images(name, read[0], changes)
         if name == "test" and changes.stops:
             self.whole.note(f"the test split is left out: {'; '.join(changes.stops)}")
             del self.changes[name]
         elif read and not changes.stops:
             self._write(name, read[0], read[1], source)
 
-    def _compare_images(self, name: str, content: dict, changes: Changes) -> None:
-        """Images that two splits have."""
+    def _compare(self, name: str, content: dict, changes: Changes) -> None:
+        """Give the later splits the classes of training, and leave out images that an earlier split has."""
+        if self.categories:
+            classes.align(content, self.categories, self.learnt, name == "test", changes)
         own = {image["_digest"]: image["file_name"] for image in content["images"]}
         for other, digests in self.digests.items():
-            if shared := [own[digest] for digest in own if digest in digests]:
-                changes.stop(
-                    f"{len(shared)} images are in {other} too ({', '.join(shared[:3])}): what is learnt cannot"
-                    " be scored; delete them from one of both"
-                )
+            shared = [one["file_name"] for one in content["images"] if one["_digest"] in digests]
+            for path in shared:
+                changes.leave_out("images", f"that {other} has too: scored would be what is known", path)
+            listing.keep(content, [one for one in content["images"] if one["_digest"] not in digests])
             originals = {splitting.original(Path(path).name) for path in digests.values()}
-            copies = [path for path in own.values() if splitting.original(Path(path).name) in originals]
-            if copies and not shared:
+            named = [Path(path).name for digest, path in own.items() if digest not in digests]
+            if copies := [path for path in named if ".rf." in path and splitting.original(path) in originals]:
                 changes.note(
-                    f"{len(copies)} images have the name of one in {other}, as copies have ({copies[0]})"
+                    f"{len(copies)} images are copies of an image in {other}, by their names ({copies[0]})"
                 )
         self.digests[name] = own
 

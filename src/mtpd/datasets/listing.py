@@ -49,10 +49,11 @@ def _find_files(content: dict, tree: Tree, names: ImageNames, changes: Changes) 
         return
     for number, name in enumerate(missing):
         changes.leave_out("images", "missing", names.nearest(name) if number < NAMED else name)
-    _keep(content, [image for image in content["images"] if image["_path"]])
+    keep(content, [image for image in content["images"] if image["_path"]])
 
 
-def _keep(content: dict, images: list[dict]) -> None:
+def keep(content: dict, images: list[dict]) -> None:
+    """Leave out all other images, and their objects."""
     kept = {image["id"] for image in images}
     content["images"] = images
     content["annotations"] = [item for item in content["annotations"] if item["image_id"] in kept]
@@ -63,7 +64,7 @@ def _check_sizes(content: dict, changes: Changes) -> None:
     for image in content["images"]:
         if image["_look"].problem or not image["_look"].size:
             changes.leave_out(
-                "images", "cannot be read by OpenCV", f"{image['path']} ({image['look'].problem})"
+                "images", "cannot be read by OpenCV", f"{image['_path']} ({image['_look'].problem})"
             )
             continue
         listed = (_pixels(image.get("width")), _pixels(image.get("height")))
@@ -74,7 +75,7 @@ def _check_sizes(content: dict, changes: Changes) -> None:
         changes.leave_out("images", "of another size than listed", _told_size(image))
     for image in usable:
         _write_size(image, changes)
-    _keep(content, usable)
+    keep(content, usable)
 
 
 def _pixels(value) -> int | None:
@@ -87,7 +88,7 @@ def _pixels(value) -> int | None:
 
 def _told_size(image: dict) -> str:
     width, height = image["_look"].size
-    return f"{image['path']}: listed {image['width']} x {image['height']}, found {width} x {height}"
+    return f"{image['_path']}: listed {image['width']} x {image['height']}, found {width} x {height}"
 
 
 def _of_other_sizes(other: list[dict], total: int) -> str:
@@ -105,13 +106,16 @@ def _write_size(image: dict, changes: Changes) -> None:
     if (image.get("width"), image.get("height")) != (width, height) or type(image["width"]) is not int:
         if "width" in image or "height" in image:  # YOLO has no sizes
             changes.put_right(
-                "sizes of images", f"{image['path']}: {image.get('width')} x {image.get('height')}"
+                "sizes of images", f"{image['_path']}: {image.get('width')} x {image.get('height')}"
             )
         image["width"], image["height"] = width, height
 
 
 def _join_same_files(content: dict, changes: Changes) -> None:
-    """Images that are listed twice (one file, a link, equal bytes) become one, with the objects of both."""
+    """Images that are listed twice become one, with the objects of both.
+
+    So do two files of the same bytes with the same objects. If the objects differ, both stay.
+    """
     by_digest = defaultdict(list)
     for image in content["images"]:
         by_digest[image["_look"].digest].append(image)
@@ -121,26 +125,38 @@ def _join_same_files(content: dict, changes: Changes) -> None:
     own = defaultdict(list)
     for item in content["annotations"]:
         own[item["image_id"]].append(item)
-    dropped = set()
+    dropped, doubtful = set(), []
     for first, *others in groups:
         for other in others:
-            _join(first, other, own, changes)
+            names = f"{first['file_name']} and {other['file_name']}"
+            if first["_path"] != other["_path"] and not _same_objects(own[first["id"]], own[other["id"]]):
+                doubtful.append(names)
+                continue
+            if _contradict(own[first["id"]], own[other["id"]]):
+                changes.stop(
+                    f"one image file is listed twice with different objects: {names}; keep one of them"
+                )
+            changes.put_right("images that are listed twice, joined", names)
+            _join(first, other, own)
             dropped.add(other["id"])
-    _keep(content, [image for image in content["images"] if image["id"] not in dropped])
-
-
-def _join(first: dict, other: dict, own: dict[object, list], changes: Changes) -> None:
-    names = f"{first['file_name']} and {other['file_name']}"
-    if not _contradict(own[first["id"]], own[other["id"]]):
-        changes.put_right("images that are listed twice, joined", names)
-        for item in own[other["id"]]:
-            item["image_id"] = first["id"]
-    elif first["_path"] == other["_path"]:
-        changes.stop(
-            f"one image file is listed twice with different objects: {names}; keep one of both lists"
+    if doubtful:
+        told = ", ".join(doubtful[:NAMED])
+        changes.note(
+            f"{len(doubtful)} images have the bytes of another one, but other objects: kept ({told})"
         )
-    else:
-        changes.leave_out("images", "with the bytes of another one, but other objects", names)
+    keep(content, [image for image in content["images"] if image["id"] not in dropped])
+
+
+def _same_objects(some: list[dict], others: list[dict]) -> bool:
+    """Whether one of two lists has all objects of the other."""
+    one, two = ({(item["category_id"], str(item.get("bbox"))) for item in items} for items in (some, others))
+    return one <= two or two <= one
+
+
+def _join(first: dict, other: dict, own: dict[object, list]) -> None:
+    for item in own[other["id"]]:
+        item["image_id"] = first["id"]
+    own[first["id"]] += own[other["id"]]
 
 
 def _contradict(some: list[dict], others: list[dict]) -> bool:
@@ -171,7 +187,7 @@ def _name_below_one_root(content: dict, tree: Tree, base: str, changes: Changes)
     for image in content["images"]:
         name, listed = image["_path"][len(base) :], image["file_name"]
         if name != listed and str(PurePosixPath(base, name)) != listed:
-            changes.put_right("names of images", f"{listed!r} -> {image['path']!r}")
+            changes.put_right("names of images", f"{listed!r} -> {image['_path']!r}")
         image["file_name"] = name
         image["_digest"] = image.pop("_look").digest
         del image["_path"]

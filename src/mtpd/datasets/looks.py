@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def look(paths: list[Path], decode: str, say: Callable[[str], None]) -> dict[Pat
 def _look(path: Path) -> Look:
     try:
         content = path.read_bytes()
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imread(str(path))
     except (OSError, cv2.error) as error:
         return Look(None, str(error), str(path))
     digest = hashlib.sha256(content).hexdigest()

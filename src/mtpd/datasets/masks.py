@@ -14,7 +14,7 @@ NEAR = 0.1  # least share that the box of a mask and the object's box have in co
 
 
 def tidy_form(content: dict, changes: Changes) -> None:
-    """Write each ``segmentation`` as a list of polygons or as a run; fill in boxes and areas that only it tells."""
+    """Make each ``segmentation`` a list of polygons or a run; fill in boxes and areas that only it tells."""
     for item in content["annotations"]:
         found = item.get("segmentation")
         if not found:

@@ -26,7 +26,7 @@ def split(content: dict, fraction: float, seed: int, changes: Changes) -> tuple[
     An image's side follows from a hash of its name, so added images move no other. Only a class that one side
     would not have moves a group.
     """
-    groups, block = _groups([image["file_name"] for image in content["images"]])
+    groups, block = _groups(content["images"])
     order = sorted(groups, key=lambda key: _position(key, seed))
     chosen = {key for key in order if _position(key, seed) < fraction}
     _share_classes(order, groups, _classes(content), chosen)
@@ -44,12 +44,14 @@ def split(content: dict, fraction: float, seed: int, changes: Changes) -> tuple[
     return train, val
 
 
-def _groups(names: list[str]) -> tuple[dict[str, list[str]], int]:
-    """Names by what they belong to, and the length of the blocks of numbers."""
+def _groups(images: list[dict]) -> tuple[dict[str, list[str]], int]:
+    """Names of images by what they belong to, and the length of the blocks of numbers."""
     for block in BLOCKS:
-        groups = defaultdict(list)
-        for name in names:
-            groups[_key(original(name), block)].append(name)
+        groups: dict[str, list[str]] = defaultdict(list)
+        first: dict[str, str] = {}  # the group of the bytes
+        for image in sorted(images, key=lambda image: image["file_name"]):
+            key = _key(original(image["file_name"]), block)
+            groups[first.setdefault(image.get("_digest") or key, key)].append(image["file_name"])
         if len(groups) >= FEWEST_GROUPS:
             break
     return groups, block

@@ -43,8 +43,8 @@ def _parsed(path: str, tree: Tree) -> ElementTree.Element | None:
 def read(files: list[str], classes: list[str], tree: Tree, changes: Changes) -> dict:
     """The objects that XML files tell, of these classes.
 
-    A ``difficult`` object gets ``iscrowd`` 1. mmdet reads both in the same way: it is neither learnt nor scored,
-    and it is no error to find it.
+    A ``difficult`` object gets ``iscrowd`` 1. mmdet reads both in the same way: it is neither learnt nor
+    scored, and it is no error to find it.
     """
     partners = Labels(tree.images)
     content = {"images": [], "annotations": [], "categories": []}

@@ -1,7 +1,7 @@
 """YOLO: a text file for each image, a line for each object, in fractions of the image.
 
-supervision reads this form and VOC too, but it ends at the first wrong line, names no file, keeps boxes in 32 bits and
-brings a video decoder; datumaro needs an older Pillow than ours.
+supervision reads this form and VOC too, but it ends at the first wrong line, names no file, keeps boxes in 32
+bits and brings a video decoder; datumaro needs an older Pillow than ours.
 """
 
 from __future__ import annotations
