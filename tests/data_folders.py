@@ -1,15 +1,21 @@
-"""Small data sets with known objects, written in the forms that people have them in."""
+"""Small data sets with known objects, in the forms that people have them in, and their import."""
 
 import json
 import random
+from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
+import pytest
 import yaml
+
+from mtpd.datasets.changes import ImportStopped
+from mtpd.datasets.importing import import_dataset
 
 WIDTH, HEIGHT = 64, 48
 CLASSES = ("cell", "plate")
+ROBOFLOW = "_annotations.coco.json"
 
 
 def known_objects(names, seed=0, classes=CLASSES, most=3):
@@ -127,3 +133,86 @@ def same_objects(found, known, within=0.0):
         )
         for name in known
     )
+
+
+def names(prefix, count, form="{}_{:02}.jpg"):
+    return [form.format(prefix, number) for number in range(count)]
+
+
+def roboflow_names(prefix, count):
+    return names(prefix, count, "{0}{1:02}_jpg.rf.0123abcd{1:02}.jpg")
+
+
+class Folder:
+    """A data folder that is being made, and its import."""
+
+    def __init__(self, place):
+        self.data, self.out, self.said = place / "data", place / "out", []
+
+    def splits(self, counts=(("train", 6), ("valid", 4), ("test", 3)), **options):
+        """Objects of each split, each with its own names."""
+        return {split: known_objects(roboflow_names(split, n), n, **options) for split, n in counts}
+
+    def roboflow(self, known, json_name=ROBOFLOW, **options):
+        for split, own in known.items():
+            write_images(self.data / split, own)
+            write_json(self.data / split / json_name, coco(own, first=0, **options))
+
+    def imported(self, **settings):
+        self.report = import_dataset({"source": str(self.data), **settings}, self.out, self.said.append)
+        for name, split in self.report["splits"].items():
+            content = json.loads((self.out / f"{name}.json").read_text(encoding="utf-8"))
+            assert all(Path(split["images_in"], image["file_name"]).is_file() for image in content["images"])
+        return self
+
+    def stopped(self, **settings):
+        with pytest.raises(ImportStopped) as stopped:
+            self.imported(**settings)
+        assert not self.out.exists() or not list(self.out.iterdir())
+        return str(stopped.value)
+
+    def objects(self, split):
+        return imported(self.out, split)
+
+    def whole(self):
+        """Objects of train and val together, of a set that was divided."""
+        train, val = self.objects("train"), self.objects("val")
+        assert train and val and not train.keys() & val.keys()
+        return train | val
+
+    @property
+    def text(self):
+        return "\n".join(self.said)
+
+    def classes(self, split="train"):
+        return list(self.report["splits"][split]["classes"])
+
+    def check_splits(self, known, within=0.0):
+        for split, own in known.items():
+            assert same_objects(self.objects({"valid": "val"}.get(split, split)), own, within)
+
+
+TRAIN = known_objects(names("train", 20, "{0}-{1:02}.png"), seed=1)
+VAL = known_objects(names("val", 6, "{0}-{1:02}.png"), seed=2)
+
+
+class Pair(Folder):
+    """Two sound splits, to be spoilt by a test, with the images that they list."""
+
+    def __init__(self, place):
+        super().__init__(place)
+        write_images(self.data / "train", TRAIN)
+        write_images(self.data / "val", VAL)
+        self.train, self.val = coco(TRAIN), coco(VAL)
+
+    def imported(self, **settings):
+        write_json(self.data / "train.json", self.train)
+        write_json(self.data / "val.json", self.val)
+        return super().imported(**settings)
+
+    def content(self, split="train"):
+        return json.loads((self.out / f"{split}.json").read_text(encoding="utf-8"))
+
+    @property
+    def sound(self):
+        return coco(TRAIN)

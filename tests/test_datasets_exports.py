@@ -1,70 +1,20 @@
-"""Folders as exporters and people write them: each kind gives the objects that its generator knows."""
+"""COCO files as exporters and people lay them out: each kind gives the objects that its generator knows."""
 
 import json
 import shutil
-from pathlib import Path
 
 import data_folders as make
 import pytest
-from data_folders import imported, known_objects, same_objects, write_images, write_json
-
-from mtpd.datasets.changes import ImportStopped
-from mtpd.datasets.importing import import_dataset
-
-ROBOFLOW = "_annotations.coco.json"
-
-
-def names(prefix, count, form="{}_{:02}.jpg"):
-    return [form.format(prefix, number) for number in range(count)]
-
-
-def roboflow_names(prefix, count):
-    return names(prefix, count, "{0}{1:02}_jpg.rf.0123abcd{1:02}.jpg")
-
-
-class Folder:
-    """A data folder that is being made, and its import."""
-
-    def __init__(self, place):
-        self.data, self.out, self.said = place / "data", place / "out", []
-
-    def splits(self, counts=(("train", 6), ("valid", 4), ("test", 3)), **options):
-        """Objects of each split, each with its own names."""
-        return {split: known_objects(roboflow_names(split, n), n, **options) for split, n in counts}
-
-    def roboflow(self, known, json_name=ROBOFLOW, **options):
-        for split, own in known.items():
-            write_images(self.data / split, own)
-            write_json(self.data / split / json_name, make.coco(own, first=0, **options))
-
-    def imported(self, **settings):
-        self.report = import_dataset({"source": str(self.data), **settings}, self.out, self.said.append)
-        for name, split in self.report["splits"].items():
-            content = json.loads((self.out / f"{name}.json").read_text(encoding="utf-8"))
-            assert all(Path(split["images_in"], image["file_name"]).is_file() for image in content["images"])
-        return self
-
-    def stopped(self, **settings):
-        with pytest.raises(ImportStopped) as stopped:
-            self.imported(**settings)
-        assert not self.out.exists() or not list(self.out.iterdir())
-        return str(stopped.value)
-
-    def objects(self, split):
-        return imported(self.out, split)
-
-    def whole(self):
-        """Objects of train and val together, of a set that was divided."""
-        train, val = self.objects("train"), self.objects("val")
-        assert train and val and not train.keys() & val.keys()
-        return train | val
-
-    @property
-    def text(self):
-        return "\n".join(self.said)
-
-    def classes(self, split="train"):
-        return list(self.report["splits"][split]["classes"])
+from data_folders import (
+    ROBOFLOW,
+    Folder,
+    known_objects,
+    names,
+    roboflow_names,
+    same_objects,
+    write_images,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -72,16 +22,11 @@ def folder(tmp_path):
     return Folder(tmp_path)
 
 
-def check_three(folder, known, within=0.0):
-    for split, own in known.items():
-        assert same_objects(folder.objects({"valid": "val"}.get(split, split)), own, within)
-
-
 def test_1_roboflow_with_three_splits(folder):
     known = folder.splits()
     folder.roboflow(known, parent="cells")
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
     assert folder.classes() == folder.classes("test") == ["cell", "plate"]
     assert "parent classes without objects, dropped: 1 ('cells')" in folder.text
     assert "ids of annotations" in folder.text
@@ -106,7 +51,7 @@ def test_3_coco_with_yolo_labels_beside(folder):
         make.write_yolo(folder.data / split / "labels", own)
         write_json(folder.data / split / ROBOFLOW, make.coco(own, first=0))
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
     assert "took the COCO annotations; there are YOLO annotations too" in folder.text
 
 
@@ -119,7 +64,7 @@ def test_4_missing_images_and_a_second_document(folder):
         file.write('{"images": []}')
     folder.imported()
     del known["train"][gone], known["test"]
-    check_three(folder, known)
+    folder.check_splits(known)
     assert "left out: images: missing: 1" in folder.text
     assert "the test split is left out: test:" in folder.text and "second document" in folder.text
     assert "test" not in folder.report["splits"]
@@ -132,7 +77,7 @@ def test_5_the_same_objects_in_two_files(folder):
         backwards = dict(reversed(own.items()))
         write_json(folder.data / "annotations" / f"{split}.json", make.coco(backwards, first=5))
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
     assert (
         "train/_annotations.coco.json holds the same objects as annotations/train.json: not read"
         in folder.text
@@ -156,11 +101,11 @@ def test_7_the_word_train_above_the_data(folder):
     folder.data = folder.data / "training"
     folder.roboflow(known)
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
     shutil.rmtree(folder.out)
     folder.data = folder.data.parent  # the folder above
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
 
 
 def test_8_frames_of_one_video(folder):
@@ -186,7 +131,7 @@ def test_9_one_file_names_no_split(folder):
     write_json(folder.data / "annotations/instances_default.json", make.coco(known["train"]))
     write_json(folder.data / "annotations/val_instances_default.json", make.coco(known["val"]))
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
     assert "annotations/instances_default.json names no split: taken for train" in folder.text
 
 
@@ -199,7 +144,7 @@ def test_10_custom_names_with_the_years_of_coco(folder):
             category["supercategory"] = "N/A"
         write_json(folder.data / "annotations" / f"custom_{split}.json", content)
     folder.imported()
-    check_three(folder, known)
+    folder.check_splits(known)
     assert folder.classes() == ["cell", "plate"]
 
 
@@ -235,95 +180,8 @@ def test_12_many_missing_images_stop_unless_they_are_allowed(folder):
     text = folder.stopped()
     assert "2 of 10 images cannot be used" in text and "dataset.allowed_share" in text
     folder.imported(allowed_share=0.25)
-    check_three(folder, known)
+    folder.check_splits(known)
     assert "classes of one name, dropped the one without objects: 1 ('plate')" in folder.text
-
-
-def write_yolo_splits(folder, known, images="images"):
-    for split, own in known.items():
-        write_images(folder.data / split / images, own)
-        make.write_yolo(folder.data / split / "labels", own)
-
-
-def test_13_yolo_with_paths_of_another_folder(folder):
-    known = folder.splits()
-    empty, without = list(known["train"])[:2]
-    known["train"][empty] = known["train"][without] = []
-    write_yolo_splits(folder, known)
-    (folder.data / "train/labels" / f"{empty[:-4]}.txt").write_text("", encoding="utf-8")
-    paths = {"train": "../train/images", "val": "../valid/images", "test": "../test/images"}
-    make.write_yaml(folder.data / "data.yaml", **paths, names=["cell", "plate"], nc=2)
-    folder.imported()
-    check_three(folder, known, within=0.01)
-    assert folder.classes() == ["cell", "plate"]
-
-
-def test_14_yolo_with_paths_of_another_machine(folder):
-    known = folder.splits((("train", 6), ("valid", 4)))
-    write_yolo_splits(folder, known)
-    make.write_voc(folder.data / "Annotations", known["train"])
-    text = 'train: "C:\\Users\\me\\train\\images"\nval: C:\\Users\\me\\valid\\images\nnames: [cell, plate]\n'
-    (folder.data / "data.yaml").write_text(text, encoding="utf-8")
-    folder.imported()
-    check_three(folder, known, within=0.01)
-    assert "took the YOLO annotations; there are VOC annotations too" in folder.text
-
-
-def test_15_yolo_with_dots_and_blanks_in_names_and_boxes_over_the_border(folder):
-    form = "2025-04-28 12_21_{1:02} {0}_20.25.png"
-    known = {split: known_objects(names(split, 4, form), n) for n, split in enumerate(("train", "val"))}
-    write_yolo_splits(folder, known, images="image")
-    first = next(iter(known["train"]))
-    known["train"][first].append(("cell", [50, 10, 14, 10]))
-    with open(folder.data / "train/labels" / f"{first[:-4]}.txt", "a", encoding="utf-8") as file:
-        file.write("\n" + make.yolo_line(0, [50, 10, 15.5, 10]) + "\n")
-    make.write_yaml(
-        folder.data / "data.yaml", train="train/image", val="val/image", names={0: "cell", 1: "plate"}
-    )
-    folder.imported()
-    check_three(folder, known, within=0.01)
-    assert "boxes over the border by up to 2 pixels, clipped: 1" in folder.text
-
-
-def test_16_yolo_without_names(folder):
-    known = folder.splits(classes=("class-0", "class-1"))
-    for split, own in known.items():
-        write_images(folder.data / split / "images", own)
-        make.write_yolo(folder.data / split / "labels", own, ("class-0", "class-1"))
-    folder.imported()
-    check_three(folder, known, within=0.01)
-    assert "YOLO classes have no names (no data.yaml): called class-0, class-1" in folder.text
-
-
-def test_17_voc_with_one_set_and_a_damaged_image(folder):
-    known = known_objects([f"photo-{chr(97 + number)}.jpg" for number in range(24)])
-    write_images(folder.data / "images", known)
-    hard = next(iter(known))
-    make.write_voc(folder.data / "annots", known, difficult={(hard, 0)})
-    cut = list(known)[5]
-    content = (folder.data / "images" / cut).read_bytes()
-    (folder.data / "images" / cut).write_bytes(content[:200])
-    del known[cut]
-    folder.imported()
-    assert same_objects(folder.whole(), known)
-    assert "cannot be read by OpenCV: 1" in folder.text and "1 difficult objects" in folder.text
-    everything = [
-        json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8")) for split in ("train", "val")
-    ]
-    assert sum(item["iscrowd"] for content in everything for item in content["annotations"]) == 1
-
-
-def test_18_voc_with_lists(folder):
-    known = {split: known_objects(names(split, 4), n) for n, split in enumerate(("train", "val"))}
-    known["val"][next(iter(known["val"]))] = []
-    for split, own in known.items():
-        write_images(folder.data / "JPEGImages", own, seed=len(split))
-        make.write_voc(folder.data / "Annotations", own)
-        path = folder.data / "ImageSets/Main" / f"{split}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(name[:-4] for name in own), encoding="utf-8")
-    folder.imported()
-    check_three(folder, known)
 
 
 def test_annotations_without_images_stop(folder):

@@ -11,7 +11,7 @@ from mtpd.datasets.changes import Changes
 ROUNDING = 0.5  # pixels over the border that exporters' rounding makes; such boxes stay as they are
 BORDER = 2.0  # pixels over the border that still say: the box is meant to end there
 FITS = 0.98  # share of the boxes that another reading must explain
-SUSPECT = 0.1  # share of boxes outside from which on other readings are tried
+SUSPECT = 0.05  # share of boxes outside from which on other readings are tried
 FRACTIONS = "fractions of the image"
 
 # What four numbers can mean: (a, b, c, d) to x, y, width, height.

@@ -1,0 +1,99 @@
+"""YOLO and VOC folders as people lay them out: each kind gives the objects that its generator knows."""
+
+import json
+
+import data_folders as make
+import pytest
+from data_folders import Folder, known_objects, names, same_objects, write_images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def write_yolo_splits(folder, known, images="images"):
+    for split, own in known.items():
+        write_images(folder.data / split / images, own)
+        make.write_yolo(folder.data / split / "labels", own)
+
+
+def test_13_yolo_with_paths_of_another_folder(folder):
+    known = folder.splits()
+    empty, without = list(known["train"])[:2]
+    known["train"][empty] = known["train"][without] = []
+    write_yolo_splits(folder, known)
+    (folder.data / "train/labels" / f"{empty[:-4]}.txt").write_text("", encoding="utf-8")
+    paths = {"train": "../train/images", "val": "../valid/images", "test": "../test/images"}
+    make.write_yaml(folder.data / "data.yaml", **paths, names=["cell", "plate"], nc=2)
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+    assert folder.classes() == ["cell", "plate"]
+
+
+def test_14_yolo_with_paths_of_another_machine(folder):
+    known = folder.splits((("train", 6), ("valid", 4)))
+    write_yolo_splits(folder, known)
+    make.write_voc(folder.data / "Annotations", known["train"])
+    text = 'train: "C:\\Users\\me\\train\\images"\nval: C:\\Users\\me\\valid\\images\nnames: [cell, plate]\n'
+    (folder.data / "data.yaml").write_text(text, encoding="utf-8")
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+    assert "took the YOLO annotations; there are VOC annotations too" in folder.text
+
+
+def test_15_yolo_with_dots_and_blanks_in_names_and_boxes_over_the_border(folder):
+    form = "2025-04-28 12_21_{1:02} {0}_20.25.png"
+    known = {split: known_objects(names(split, 4, form), n) for n, split in enumerate(("train", "val"))}
+    write_yolo_splits(folder, known, images="image")
+    first = next(iter(known["train"]))
+    known["train"][first].append(("cell", [50, 10, 14, 10]))
+    with open(folder.data / "train/labels" / f"{first[:-4]}.txt", "a", encoding="utf-8") as file:
+        file.write("\n" + make.yolo_line(0, [50, 10, 15.5, 10]) + "\n")
+    make.write_yaml(
+        folder.data / "data.yaml", train="train/image", val="val/image", names={0: "cell", 1: "plate"}
+    )
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+    assert "boxes over the border by up to 2 pixels, clipped: 1" in folder.text
+
+
+def test_16_yolo_without_names(folder):
+    known = folder.splits(classes=("class-0", "class-1"))
+    for split, own in known.items():
+        write_images(folder.data / split / "images", own)
+        make.write_yolo(folder.data / split / "labels", own, ("class-0", "class-1"))
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+    assert "YOLO classes have no names (no data.yaml): called class-0, class-1" in folder.text
+
+
+def test_17_voc_with_one_set_and_a_damaged_image(folder):
+    known = known_objects([f"photo-{chr(97 + number)}.jpg" for number in range(24)])
+    write_images(folder.data / "images", known)
+    hard = next(iter(known))
+    make.write_voc(folder.data / "annots", known, difficult={(hard, 0)})
+    cut = list(known)[5]
+    content = (folder.data / "images" / cut).read_bytes()
+    (folder.data / "images" / cut).write_bytes(content[:200])
+    del known[cut]
+    folder.imported()
+    assert same_objects(folder.whole(), known)
+    assert "cannot be read by OpenCV: 1" in folder.text and "1 difficult objects" in folder.text
+    everything = [
+        json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8")) for split in ("train", "val")
+    ]
+    assert sum(item["iscrowd"] for content in everything for item in content["annotations"]) == 1
+
+
+def test_18_voc_with_lists(folder):
+    known = {split: known_objects(names(split, 4), n) for n, split in enumerate(("train", "val"))}
+    known["val"][next(iter(known["val"]))] = []
+    for split, own in known.items():
+        write_images(folder.data / "JPEGImages", own, seed=len(split))
+        make.write_voc(folder.data / "Annotations", own)
+        path = folder.data / "ImageSets/Main" / f"{split}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(name[:-4] for name in own), encoding="utf-8")
+    folder.imported()
+    folder.check_splits(known)
