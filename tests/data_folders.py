@@ -108,9 +108,9 @@ def write_voc(folder, known, difficult=()):
         ElementTree.ElementTree(root).write(path.with_name(path.stem + ".xml"))
 
 
-def write_yaml(path, **content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+def write_yaml(file, **content):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 def imported(folder, split):

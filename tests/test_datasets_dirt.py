@@ -217,4 +217,14 @@ def test_classes_are_chosen_renamed_and_merged(pair):
     pair.check_splits({"train": plates})
     pair.imported(classes={"thing": ["cell", "plate"]})
     pair.check_splits({"train": {name: [("thing", box) for _, box in own] for name, own in TRAIN.items()}})
+
+
+def test_unknown_chosen_classes_stop(pair):
     assert "dataset.classes names ghost; the classes are cell, plate" in pair.stopped(classes=["ghost"])
+
+
+def test_a_second_import_leaves_no_split_of_the_first(pair):
+    pair.imported()
+    (pair.out / "test.json").write_text("old", encoding="utf-8")
+    pair.imported()
+    assert sorted(path.name for path in pair.out.iterdir()) == ["import.json", "train.json", "val.json"]

@@ -43,6 +43,8 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     try:
         done = _Import(settings, whole, partial_folder, say)
         report = done.run(sources)
+        for name in choosing.ORDER:
+            (Path(folder) / f"{name}.json").unlink(missing_ok=True)
         for path in sorted(partial_folder.iterdir()):
             path.replace(Path(folder) / path.name)
     finally:
