@@ -87,11 +87,11 @@ def misname(image, chance):
 
 
 COCO_DIRT = {
+    "objects twice": double_objects,
+    "images twice": double_images,
     "ids moved": shift_ids,
     "ids as text": write_ids_as(str),
     "ids as floats": write_ids_as(lambda value: float(value) if len(str(value)) < 10 else value),
-    "objects twice": double_objects,
-    "images twice": double_images,
     "another order": shuffle,
     "names of images": each("images", misname),
     "sizes as text": each("images", lambda image, chance: image.update(width=str(image["width"]))),
@@ -136,8 +136,8 @@ def test_roboflow(images, seed, parent, first, valid):
 
 
 YOLO_DIRT = {
-    "classes as floats": lambda line: f"{float(line.split()[0])} {line.split(maxsplit=1)[1]}",
     "confidence": lambda line: f"{line} 0.97",
+    "classes as floats": lambda line: f"{float(line.split()[0])} {line.split(maxsplit=1)[1]}",
     "empty lines": lambda line: f"\n{line}\n\n",
     "twice": lambda line: f"{line}\n{line}",
     "blanks": lambda line: f"  {line.replace(' ', '   ')} \r",
@@ -174,7 +174,7 @@ def test_yolo(images, seed, layout, dirt, paths, mapping):
         make.write_yolo(place, own)
         for path in place.iterdir():
             lines = path.read_text(encoding="utf-8").splitlines()
-            for kind in sorted(dirt):
+            for kind in [kind for kind in YOLO_DIRT if kind in dirt]:
                 lines = [line for old in lines for line in YOLO_DIRT[kind](old).split("\n")]
                 lines = [line for line in lines if line.strip() or kind == "empty lines"]
             path.write_text("\n".join(lines), encoding="utf-8")

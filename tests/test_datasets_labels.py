@@ -97,3 +97,74 @@ def test_18_voc_with_lists(folder):
         path.write_text("\n".join(name[:-4] for name in own), encoding="utf-8")
     folder.imported()
     folder.check_splits(known)
+
+
+def test_yolo_without_images_stops(folder):
+    make.write_yolo(folder.data / "labels", known_objects(names("a", 4)))
+    text = folder.stopped()
+    assert "4 of 4 images are missing" in text and "no image is there" in text
+
+
+def test_yolo_settings_in_another_folder_than_the_images(folder):
+    known = {split: known_objects(names(split, 4), n) for n, split in enumerate(("train", "val"))}
+    place, folder.data = folder.data, folder.data.parent / "pictures"
+    write_yolo_splits(folder, known)
+    make.write_yaml(place / "a.yaml", path=str(folder.data), train="train/images", val="val/images")
+    (place / "classes.txt").write_text("cell\nplate\n", encoding="utf-8")
+    folder.data = place
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+
+
+def test_yolo_with_polygons_keeps_them_as_masks(folder):
+    known = folder.splits((("train", 6), ("valid", 4)))
+    write_yolo_splits(folder, known)
+    path = folder.data / "train/labels" / f"{next(iter(known['train']))[:-4]}.txt"
+    path.write_text("1 0.25 0.25 0.5 0.25 0.5 0.5\n0 1 2 nonsense\n", encoding="utf-8")
+    known["train"][next(iter(known["train"]))] = [("plate", [16, 12, 16, 12])]
+    make.write_yaml(folder.data / "data.yaml", names=["cell", "plate"])
+    folder.imported(allowed_share=0.2)
+    folder.check_splits(known, within=0.01)
+    content = json.loads((folder.out / "train.json").read_text(encoding="utf-8"))
+    masks = [item for item in content["annotations"] if item.get("segmentation")]
+    assert [item["segmentation"] for item in masks] == [[[16, 12, 32, 12, 32, 24]]]
+    assert masks[0]["area"] == 96
+    assert "lines that are neither a box nor a polygon: 1" in folder.text
+
+
+@pytest.mark.parametrize("meaning", ["pixels", "corners"])
+def test_yolo_lines_of_another_meaning_stop(folder, meaning):
+    known = folder.splits((("train", 6), ("valid", 4)))
+    for split, own in known.items():
+        write_images(folder.data / split / "images", own)
+        (folder.data / split / "labels").mkdir()
+        for name, objects in own.items():
+            boxes = [box for _, box in objects]
+            if meaning == "pixels":
+                lines = [f"0 {x + w / 2} {y + h / 2} {w} {h}" for x, y, w, h in boxes]
+            else:
+                lines = [f"0 {x / 64} {y / 48} {(x + w) / 64} {(y + h) / 48}" for x, y, w, h in boxes]
+            (folder.data / split / "labels" / f"{name[:-4]}.txt").write_text(
+                "\n".join(lines), encoding="utf-8"
+            )
+    expected = {
+        "pixels": "cx cy width height (centres) in pixels",
+        "corners": "x1 y1 x2 y2 (corners) as fractions",
+    }
+    assert expected[meaning] in folder.stopped()
+
+
+def test_voc_boxes_that_count_from_0(folder):
+    known = {split: known_objects(names(split, 6), n) for n, split in enumerate(("train", "val"))}
+    for split, own in known.items():
+        for objects in own.values():
+            objects[0] = (objects[0][0], [0, 0, 20, 15])
+        write_images(folder.data / split, own)
+        shifted = {
+            name: [(label, [x - 1, y - 1, w + 1, h + 1]) for label, (x, y, w, h) in all_]
+            for name, all_ in own.items()
+        }
+        make.write_voc(folder.data / split, shifted)
+    folder.imported()
+    folder.check_splits(known)
+    assert "VOC boxes count from 0 here" in folder.text

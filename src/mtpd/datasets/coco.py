@@ -11,12 +11,12 @@ from mtpd.datasets.changes import Changes
 
 PARTS = ("images", "annotations", "categories")
 # Files of COCO 2017 and of exporters that have no boxes to train with.
-OTHER_TASKS = re.compile("captions|keypoints|panoptic|stuff|image_info")
+OTHER_TASKS = re.compile("(?<![a-z])(captions|keypoints|panoptic|stuff|image_info)(?![a-z])")
 
 
 def is_coco(path: Path) -> bool:
     """Whether a JSON file has the parts of one, without parsing it."""
-    if OTHER_TASKS.search(path.name.lower()) or not path.stat().st_size:
+    if not path.stat().st_size:
         return False
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         return all(text.find(f'"{part}"'.encode()) >= 0 for part in ("images", "annotations"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mtpd.datasets import coco, voc, yolo
+from mtpd.datasets import coco, voc, yolo, yolo_settings
 from mtpd.datasets.changes import Changes
 from mtpd.datasets.tree import WORDS, Tree, folder_split, split_of
+from mtpd.datasets.yolo_settings import Settings
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Source:
     tree: Tree
     files: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
-    settings: yolo.Settings = field(default_factory=yolo.Settings)
+    settings: Settings = field(default_factory=Settings)
     classes: list[str] = field(default_factory=list)
     explicit: bool = False
 
@@ -72,29 +73,36 @@ def _nothing(tree: Tree) -> str:
 
 def _coco(tree: Tree) -> list[Source]:
     files = [path for path in tree.of_kind(".json") if coco.is_coco(tree.folder / path)]
-    return [Source("COCO", split_of(path), path, tree) for path in files]
+    boxes = [path for path in files if not coco.OTHER_TASKS.search(PurePosixPath(path).name.lower())]
+    return [Source("COCO", split_of(path), path, tree) for path in boxes or files]
 
 
 def _yolo(tree: Tree, changes: Changes) -> list[Source]:
+    settings = yolo_settings.settings_of(tree, changes)
+    if not tree.images and (elsewhere := yolo_settings.folder_elsewhere(settings, tree)):
+        changes.note(f"{settings.file} names images in {elsewhere}")
+        tree = Tree(elsewhere)
     labels = yolo.labels_of(tree)
-    if not any((tree.folder / label).stat().st_size for label in labels.values()):
+    lonely = yolo.lonely_labels(tree, labels)
+    if not any((tree.folder / label).stat().st_size for label in [*labels.values(), *lonely]):
         return []
-    settings = yolo.settings_of(tree, changes)
     if settings.names is None:
         settings.names = yolo.numbered_classes(labels, tree.folder)
         changes.note(f"YOLO classes have no names (no data.yaml): called {', '.join(settings.names)}")
     groups = _named_in_settings(tree, settings, changes) or _images_by_split(tree, labels)
+    for path in lonely:  # their images are missing
+        groups.setdefault(folder_split(path), []).append(str(PurePosixPath(path).with_suffix(".jpg")))
     return [
         Source("YOLO", split, _common_folder(images), tree, images, labels, settings)
         for split, images in groups.items()
     ]
 
 
-def _named_in_settings(tree: Tree, settings: yolo.Settings, changes: Changes) -> dict[str | None, list[str]]:
+def _named_in_settings(tree: Tree, settings: Settings, changes: Changes) -> dict[str | None, list[str]]:
     """Images by split as data.yaml says; nothing if it names no images to train with."""
     groups: dict[str | None, list[str]] = {}
     for split, entries in settings.splits.items():
-        if images := yolo.images_of(entries, tree, settings.file):
+        if images := yolo_settings.images_of(entries, tree, settings.file):
             groups[split] = images
         elif entries:
             changes.note(f"{settings.file}: {split}: {', '.join(entries)} is not there")
@@ -113,7 +121,7 @@ def _images_by_split(tree: Tree, labels: dict[str, str]) -> dict[str | None, lis
     groups = _grouped(images)
     lists = _lists(tree)
     if list(groups) == [None] and "train" in lists:
-        return {split: yolo.images_of([path], tree, None) for split, path in lists.items()}
+        return {split: yolo_settings.images_of([path], tree, None) for split, path in lists.items()}
     return groups
 
 

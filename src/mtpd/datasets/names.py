@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from mtpd.datasets.tree import Tree, split_of
+from mtpd.datasets.tree import Tree, folder_split, split_of
 
 PREFIX = re.compile(r"[0-9a-f]{8,}(-[0-9a-f]{4,})*[-_](?=.*[^.]*\.)")  # of an exporter, as 1a2b3c4d-
 
@@ -20,16 +20,17 @@ class ImageNames:
     Args:
         tree: files among which the images are.
         names: all names that the split lists.
-        split: whose images are meant: folders of another split do not count. None: any.
+        split: whose images are meant: folders of another split count only if most are there. None: any.
         near: the annotation file, relative to the tree: of equal folders, the nearer one is taken.
     """
 
     def __init__(self, tree: Tree, names: list[str], split: str | None, near: str = ""):
-        self._own = [path for path in tree.images if split is None or split_of(path) in (split, None)]
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for path in self._own:
-            self._by_name[path.rpartition("/")[2]].append(path)
+        self._own = [path for path in tree.images if split is None or folder_split(path) in (split, None)]
+        self._by_name = _by_name(self._own)
         counts = Counter(base for name in names for base in self._bases(name))
+        if split and sum(counts.values()) < len(names) / 2:  # folders that do not mean it
+            self._own, self._by_name = tree.images, _by_name(tree.images)
+            counts = Counter(base for name in names for base in self._bases(name))
         self._rank = {
             base: (split_of(base) == split if split else False, count, _shared(base, near), -len(base))
             for base, count in counts.items()
@@ -73,6 +74,13 @@ class ImageNames:
         last = name.replace("\\", "/").rpartition("/")[2]
         close = difflib.get_close_matches(last, list(self._by_name), n=1, cutoff=0.8)
         return f"{name!r}, nearest file: {self._by_name[close[0]][0]!r}" if close else repr(name)
+
+
+def _by_name(paths: list[str]) -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for path in paths:
+        found[path.rpartition("/")[2]].append(path)
+    return found
 
 
 def _shared(base: str, near: str) -> int:

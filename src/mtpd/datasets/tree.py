@@ -53,7 +53,8 @@ def _suffix(name: str) -> str:
 def split_of(path: str) -> str | None:
     """The split that a relative path names: the word nearest to its end; ``trainval`` is none."""
     for part in reversed(PurePosixPath(path).parts):
-        words = {WORDS[word] for word in re.findall("[a-z]+", part.lower()) if word in WORDS}
+        found = re.findall("[A-Z]?[a-z]+|[A-Z]+", part)
+        words = {WORDS[word.lower()] for word in found if word.lower() in WORDS}
         if len(words) == 1:
             return words.pop()
     return None
