@@ -168,3 +168,14 @@ def test_voc_boxes_that_count_from_0(folder):
     folder.imported()
     folder.check_splits(known)
     assert "VOC boxes count from 0 here" in folder.text
+
+
+def test_yolo_settings_that_name_folders_in_other_words(folder):
+    known = folder.splits((("train", 6), ("valid", 4)))
+    write_yolo_splits(folder, known)
+    paths = {"train": "../train/images", "val": "../val/images", "test": "../test/images"}
+    make.write_yaml(folder.data / "data.yaml", **paths, names=["cell", "plate"])
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+    assert "data.yaml: val: ['../val/images']: taken by the names of folders" in folder.text
+    assert "data.yaml: test: ../test/images is not there" in folder.text

@@ -89,7 +89,8 @@ def _yolo(tree: Tree, changes: Changes) -> list[Source]:
     if settings.names is None:
         settings.names = yolo.numbered_classes(labels, tree.folder)
         changes.note(f"YOLO classes have no names (no data.yaml): called {', '.join(settings.names)}")
-    groups = _named_in_settings(tree, settings, changes) or _images_by_split(tree, labels)
+    by_folder = _images_by_split(tree, labels)
+    groups = _named_in_settings(tree, settings, by_folder, changes) or by_folder
     for path in lonely:  # their images are missing
         groups.setdefault(folder_split(path), []).append(str(PurePosixPath(path).with_suffix(".jpg")))
     return [
@@ -98,12 +99,15 @@ def _yolo(tree: Tree, changes: Changes) -> list[Source]:
     ]
 
 
-def _named_in_settings(tree: Tree, settings: Settings, changes: Changes) -> dict[str | None, list[str]]:
+def _named_in_settings(tree: Tree, settings: Settings, by_folder: dict, changes: Changes) -> dict:
     """Images by split as data.yaml says; nothing if it names no images to train with."""
     groups: dict[str | None, list[str]] = {}
     for split, entries in settings.splits.items():
         if images := yolo_settings.images_of(entries, tree, settings.file):
             groups[split] = images
+        elif split in by_folder:
+            groups[split] = by_folder[split]
+            changes.note(f"{settings.file}: {split}: {entries or 'not named'}: taken by the names of folders")
         elif entries:
             changes.note(f"{settings.file}: {split}: {', '.join(entries)} is not there")
     if "train" not in groups:

@@ -11,7 +11,7 @@ import yaml
 
 from mtpd.datasets.changes import Changes
 from mtpd.datasets.names import ImageNames
-from mtpd.datasets.tree import KINDS, Tree
+from mtpd.datasets.tree import KINDS, Tree, split_of
 
 SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "class.names")
@@ -122,16 +122,20 @@ def _parts(entry: str) -> list[str]:
 
 
 def _folder(entry: str, tree: Tree, settings_file: str | None) -> str | None:
-    """The folder, as ``a/b/``, that an entry names: by its longest ending that has images below."""
+    """The folder, as ``a/b/``, that an entry names: by its longest ending that has images below.
+
+    An ending without the entry's word for its split is not enough: all splits have a folder ``images``.
+    """
     folders = {f"{parent}/" for path in tree.images for parent in PurePosixPath(path).parents}
     beside = PurePosixPath(settings_file or "").parent
     parts = _parts(entry)
     for start in range(len(parts)):
-        ending = "/".join(parts[start:]) + "/"
+        ending = "/".join(parts[start:])
+        if split_of(ending) != split_of("/".join(parts)):
+            return None
         if (own := f"{beside / ending}/") in folders:
             return own
-        hits = [folder for folder in folders if folder == ending or folder.endswith(f"/{ending}")]
-        if hits:
+        if hits := [folder for folder in folders if f"/{folder}".endswith(f"/{ending}/")]:
             return min(hits, key=lambda folder: (folder.count("/"), folder))
     return None
 
