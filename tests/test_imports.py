@@ -83,6 +83,11 @@ def test_reading_an_experiment_imports_no_heavy_package(path):
     assert not {name.split(".")[0] for name in imported(path)} & HEAVY
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if package_of(p) == "datasets"], ids=lambda p: p.name)
+def test_importing_data_imports_no_trainer(path):
+    assert not {name.split(".")[0] for name in imported(path)} & (HEAVY - {"numpy"})
+
+
 @pytest.mark.parametrize("name", ["plot_costs.py", "orders.py"])
 def test_reports_of_adaptation_costs_start_without_torch(name, tmp_path):
     """To import it takes longer than all else that they do."""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from mtpd import files
-from mtpd.datasets import boxes, choosing, classes, find, ids, listing, looks, masks, splitting, yolo
+from mtpd.datasets import boxes, choosing, classes, find, ids, images, listing, masks, splitting, yolo
 from mtpd.datasets.changes import Changes, ImportStopped
 from mtpd.datasets.names import ImageNames
 
@@ -102,7 +102,7 @@ class _Import:
         names = [str(image.get("file_name")) for image in content["images"]]
         split = None if source.explicit or source.form != "COCO" else source.split
         found = ImageNames(source.tree, names, split, source.where)
-        look = partial(looks.look, decode=self.settings.get("decode", "all"), say=self.say)
+        look = partial(images.look, decode=self.settings.get("decode", "all"), say=self.say)
         ids.tidy(content, changes)
         root = None if changes.stops else listing.tidy(content, source.tree, found, look, changes)
         if root is None or changes.stops:
