@@ -35,6 +35,9 @@ def read(path: Path, changes: Changes) -> dict | None:
         if isinstance(found, dict):
             changes.put_right(f"{part} as a mapping", path)
             found = list(found.values())
+        if not isinstance(found, list | None):
+            changes.stop(f"{path}: expected a list of {part}, found {found!r:.40}")
+            return None
         content[part] = [item for item in found or () if isinstance(item, dict)]
     if not content["images"]:
         changes.stop(f"{path}: lists no images")
