@@ -16,9 +16,10 @@ from mtpd.datasets.names import ImageNames
 
 ALLOWED_SHARE = 0.05  # of images or objects that may be left out
 VAL_FRACTION = 0.2
+REPORT = "import.json"
 
 
-def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = print) -> dict:
+def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = print, **about: object) -> dict:
     """Read a data set in any form that is known, and write it in one.
 
     Args:
@@ -27,6 +28,7 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
             ``strict``, ``decode``, ``allowed_share``.
         folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
         say: takes lines of text: progress, and at the end what was changed.
+        about: what ``import.json`` shall say too.
 
     Returns:
         What ``import.json`` holds.
@@ -42,7 +44,8 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     partial_folder.mkdir(parents=True)
     try:
         done = _Import(settings, whole, partial_folder, say)
-        report = done.run(sources)
+        report = done.run(sources) | about
+        files.write_json(partial_folder / REPORT, report)
         for name in choosing.ORDER:
             (Path(folder) / f"{name}.json").unlink(missing_ok=True)
         for path in sorted(partial_folder.iterdir()):
@@ -52,6 +55,15 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     for line in report["text"]:
         say(line)
     return report
+
+
+def _below(source: str, content: dict, root: Path) -> Path:
+    """Name the images from the folder of the data set on, and return that folder."""
+    folder = Path(source).expanduser()
+    begin = os.path.relpath(root, folder)
+    for image in content["images"]:
+        image["file_name"] = os.path.normpath(os.path.join(begin, image["file_name"]))
+    return folder
 
 
 class _Import:
@@ -161,6 +173,8 @@ class _Import:
         counts = Counter(names[item["category_id"]] for item in content["annotations"])
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
+        if self.settings.get("source"):
+            root = _below(self.settings["source"], content, root)
         files.write_json(self.folder / f"{name}.json", content, indent=None)
         self.splits[name] = {
             "images_in": str(root),
@@ -175,12 +189,10 @@ class _Import:
         text = [f"{self.whole.where}: {note}" for note in self.whole.notes]
         for changes in self.changes.values():
             text += changes.lines()
-        report = {
+        return {
             "settings": self.settings,
             "splits": self.splits,
             "notes": self.whole.notes,
             "changes": {name: changes.summary() for name, changes in self.changes.items()},
             "text": text,
         }
-        files.write_json(self.folder / "import.json", report)
-        return report
