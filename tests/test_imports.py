@@ -19,7 +19,6 @@ ALLOWED = {
     "gpus": set(),
     "fonts": set(),
     "machine": set(),
-    "discover": {"files"},
     "experiment": {"files"},
     "datasets": {"files"},
     "data": {"files", "fetch"},
