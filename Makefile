@@ -16,7 +16,7 @@ READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm bench lint clean
+.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm test-mutants bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ test-faults: $(READY) ## interrupt the tiny experiment 32 times (15 minutes)
 test-slurm: $(READY) ## tests on a Slurm cluster of one node (Debian, root)
 	envs/slurm.sh
 	pytest -n 2 -m slurm
+
+test-mutants: $(READY) ## do tests fail where they should? ONLY="clip_grad" for some (an hour)
+	python tests/mutants.py $(ONLY)
 
 bench: $(READY) ## measure what this software costs, or a part: ROW=planning
 	PYTHONPATH=src python -m benchmarks $(ROW)

@@ -1,5 +1,7 @@
 """The learning rate of every iteration, against closed forms; what is told of stages that are too short."""
 
+import math
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -20,12 +22,21 @@ STEP = {
 class Stage:
     """Steps the schedulers as mmengine's hook does: after an iteration, or after an epoch."""
 
-    def __init__(self):
+    def __init__(self, recipe=STEP):
         self.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
         wrapper = OptimWrapper(self.optimizer)
-        self.built = [
-            PARAM_SCHEDULERS.build({**config, "optimizer": wrapper}) for config in schedules(STEP, EPOCHS)
-        ]
+        self.built = [self._built(config, wrapper) for config in schedules(recipe, EPOCHS)]
+
+    @staticmethod
+    def _built(config, wrapper):
+        """As mmengine's runner does."""
+        kind = PARAM_SCHEDULERS.get(config["type"])
+        if config.get("convert_to_iter_based"):
+            settings = {
+                key: value for key, value in config.items() if key not in ("type", "convert_to_iter_based")
+            }
+            return kind.build_iter_from_epoch(optimizer=wrapper, epoch_length=ITERATIONS, **settings)
+        return PARAM_SCHEDULERS.build({**config, "optimizer": wrapper})
 
     def epochs(self, first, last):
         """The rate of each iteration."""
@@ -51,6 +62,21 @@ def expected(iteration):
 def test_the_step_schedule_is_that_of_the_official_recipe():
     rates = list(Stage().epochs(0, EPOCHS))
     assert rates == pytest.approx([expected(i) for i in range(ITERATIONS * EPOCHS)], rel=1e-6)
+
+
+def one_cycle(iteration):
+    """Half cosines: from 1/25 of the rate up to it in 30% of the stage, then to 1/10,000 of the start."""
+    last = ITERATIONS * EPOCHS - 1
+    top = 0.3 * (last + 1) - 1
+    up = iteration <= top
+    start, end = (RATE / 25, RATE) if up else (RATE, RATE / 25 / 1e4)
+    part = iteration / top if up else (iteration - top) / (last - top)
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def test_a_one_cycle_schedule_ends_with_the_stage():
+    rates = list(Stage({**STEP, "schedule": {"kind": "one-cycle"}}).epochs(0, EPOCHS))
+    assert rates == pytest.approx([one_cycle(i) for i in range(ITERATIONS * EPOCHS)], rel=1e-6)
 
 
 @pytest.mark.parametrize("interrupted", [1, 9])
