@@ -103,6 +103,7 @@ NO_RESULT = {
     **{f"{part}.license": "for the cards of exported students" for part in ("dataset", "detectors.*")},
     **{f"compute.{key}": RESOURCES for key in ("threads", "workers", "gpus", "mem_mb", "runtime")},
     "trackers": "what training is watched with",
+    "recipes.*.tf32": "changes convolutions on GPUs only; that torch is told: tests/test_recipe.py",
 }
 
 
