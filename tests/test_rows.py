@@ -73,6 +73,12 @@ def test_how_many_stages_an_arm_can_have(arm, longest):
     assert rows.longest_chain(found, "arm", "r18w8") == longest
 
 
+def test_the_most_teachers_of_an_order_do_not_limit_pairs():
+    arm = {"recipe": "pkd", "policy": "pairs", "pool": "all", "epochs": 9}
+    found = experiment(arms={"arm": arm}, order={"max_teachers": 1})
+    assert rows.longest_chain(found, "arm", "r18w8") == 2
+
+
 def arms_with(**changes):
     written = {"recipe": "pkd", "chain": "swin32@2"}
     return {name: {**written, **changes.get(name, {})} for name in ("arm", "control")}
