@@ -114,3 +114,21 @@ def test_images_in_both_splits(pair):
         (pair.data / "val" / name).write_bytes((pair.data / "train/train-00.png").read_bytes())
     text = pair.stopped()
     assert "3 of 6 images cannot be used" in text and "that train has too" in text
+
+
+def test_folders_that_are_links(pair):
+    for split in ("train", "val"):
+        os.rename(pair.data / split, pair.data.parent / split)
+        (pair.data / split).symlink_to(pair.data.parent / split)
+    (pair.data.parent / "train/above").symlink_to(pair.data)
+    pair.imported(strict=True)
+    assert pair.content() == pair.sound
+
+
+def test_hidden_files_and_runs_of_a_trainer_are_not_read(pair):
+    for folder in ("runs/detect/train", "__MACOSX", ".cache"):
+        write_images(pair.data / folder, list(TRAIN)[:2])
+    (pair.data / "train/._train-00.png").write_bytes(b"Mac")
+    (pair.data / ".DS_Store").write_bytes(b"Mac")
+    pair.imported(strict=True)
+    assert pair.content() == pair.sound

@@ -179,3 +179,15 @@ def test_yolo_settings_that_name_folders_in_other_words(folder):
     folder.check_splits(known, within=0.01)
     assert "data.yaml: val: ['../val/images']: taken by the names of folders" in folder.text
     assert "data.yaml: test: ../test/images is not there" in folder.text
+
+
+@pytest.mark.parametrize("form", ["YOLO", "VOC"])
+def test_splits_that_only_the_labels_name(folder, form):
+    known = {split: known_objects(names(split, 4), n) for n, split in enumerate(("train", "val"))}
+    write = {"YOLO": make.write_yolo, "VOC": make.write_voc}[form]
+    for split, own in known.items():
+        write_images(folder.data / "images", own, seed=len(split))
+        write(folder.data / "labels" / split, own)
+    (folder.data / "classes.txt").write_text("cell\nplate\n", encoding="utf-8")
+    folder.imported()
+    folder.check_splits(known, within=0.01)
