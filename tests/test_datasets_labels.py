@@ -27,6 +27,7 @@ def test_13_yolo_with_paths_of_another_folder(folder):
     paths = {"train": "../train/images", "val": "../valid/images", "test": "../test/images"}
     make.write_yaml(folder.data / "data.yaml", **paths, names=["cell", "plate"], nc=2)
     folder.imported()
+    assert f"1 images have no label file, so no objects (train/images/{without})" in folder.text
     folder.check_splits(known, within=0.01)
     assert folder.classes() == ["cell", "plate"]
 
@@ -77,7 +78,9 @@ def test_17_voc_with_one_set_and_a_damaged_image(folder):
     content = (folder.data / "images" / cut).read_bytes()
     (folder.data / "images" / cut).write_bytes(content[:200])
     del known[cut]
+    write_images(folder.data / "images", ["nobody.jpg"], seed=7)
     folder.imported()
+    assert "1 images have no XML file: not read (images/nobody.jpg)" in folder.text
     assert same_objects(folder.whole(), known)
     assert "cannot be read by OpenCV: 1" in folder.text and "1 difficult objects" in folder.text
     everything = [

@@ -91,6 +91,8 @@ def _yolo(tree: Tree, changes: Changes) -> list[Source]:
         changes.note(f"YOLO classes have no names (no data.yaml): called {', '.join(settings.names)}")
     by_folder = _images_by_split(tree, labels)
     groups = _named_in_settings(tree, settings, by_folder, changes) or by_folder
+    if empty := [image for images in groups.values() for image in images if image not in labels]:
+        changes.note(f"{len(empty)} images have no label file, so no objects ({', '.join(empty[:3])})")
     for path in lonely:  # their images are missing
         groups.setdefault(folder_split(path), []).append(str(PurePosixPath(path).with_suffix(".jpg")))
     return [
@@ -159,8 +161,11 @@ def _voc(tree: Tree, changes: Changes) -> list[Source]:
     files = voc.files_of(tree)
     if not files:
         return []
-    classes = voc.classes_of(files, tree)
-    groups = _listed(files, tree, changes) or _grouped(files, _partners(files, tree))
+    classes, partners = voc.classes_of(files, tree), _partners(files, tree)
+    folders, used = {PurePosixPath(path).parent for path in partners.values()}, set(partners.values())
+    if others := [path for path in tree.images if path not in used and PurePosixPath(path).parent in folders]:
+        changes.note(f"{len(others)} images have no XML file: not read ({', '.join(others[:3])})")
+    groups = _listed(files, tree, changes) or _grouped(files, partners)
     return [
         Source("VOC", split, _common_folder(paths), tree, paths, classes=classes)
         for split, paths in groups.items()
