@@ -82,7 +82,7 @@ def test_17_voc_with_one_set_and_a_damaged_image(folder):
     folder.imported()
     assert "1 images have no XML file: not read (images/nobody.jpg)" in folder.text
     assert same_objects(folder.whole(), known)
-    assert "cannot be read by OpenCV: 1" in folder.text and "1 difficult objects" in folder.text
+    assert "that cannot be trained with: 1" in folder.text and "1 difficult objects" in folder.text
     everything = [
         json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8")) for split in ("train", "val")
     ]
