@@ -4,7 +4,9 @@ SHELL := /bin/bash
 
 CORES ?= all
 STUDY ?= main
-NEEDS_CONFIG = $(if $(CONFIG),$(if $(shell [[ -e "$(CONFIG)" ]] && echo yes),,$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
+NEEDS_CONFIG = $(if $(CONFIG),$(if $(shell [[ -e "$(CONFIG)" ]] && echo yes),$(NEEDS_UTF8),$(error no such file: $(CONFIG))),$(error name the experiment: make $@ CONFIG=my.yaml))
+# Snakemake's own message would be a traceback without the name of the file.
+NEEDS_UTF8 = $(if $(shell "$(BIN)/python" -c 'import sys; open(sys.argv[1], encoding="utf-8").read()' "$(CONFIG)" 2>&1),$(error $(CONFIG) is not in UTF-8: save it as UTF-8. If it is Latin-1: iconv -f ISO-8859-1 -t UTF-8 $(CONFIG) > new.yaml))
 NEEDS_STUDENT = $(if $(filter %/student.pth,$(STUDENT)),,$(error name the student: make $@ STUDENT=results/.../student.pth CONFIG=my.yaml))
 # The first interpreter that answers as 3.11 or 3.12 (Snakemake 9 needs at least 3.11). Name one with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
@@ -16,7 +18,7 @@ READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm bench lint clean
+.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm test-gpu bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,18 +82,24 @@ paper: $(READY) ## finished results of config/paper beside those of the paper
 		--rows $(wildcard results/*/rows.json) --csv results/paper/paper.csv --md results/paper/paper.md
 	@echo "table: results/paper/paper.md"
 
+# On CPUs, results are exactly repeatable: these tests see no GPU. What GPUs compute is tested by test-gpu.
+ON_CPU := CUDA_VISIBLE_DEVICES=
+
 test: $(READY) ## the default test suite, in two processes (15 to 20 minutes)
-	pytest -n 2
+	$(ON_CPU) pytest -n 2
 
 test-slow: $(READY) ## the tests that the default suite leaves out (hours)
-	pytest -m slow
+	$(ON_CPU) pytest -m slow
 
 test-faults: $(READY) ## interrupt the tiny experiment 32 times (15 minutes)
-	pytest -m faults
+	$(ON_CPU) pytest -m faults
 
 test-slurm: $(READY) ## tests on a Slurm cluster of one node (Debian, root)
 	envs/slurm.sh
-	pytest -n 2 -m slurm
+	$(ON_CPU) pytest -n 2 -m slurm
+
+test-gpu: $(READY) ## tests on GPUs, first on a new machine; fails without a GPU (minutes)
+	pytest -m gpu -rs
 
 bench: $(READY) ## measure what this software costs, or a part: ROW=planning
 	PYTHONPATH=src python -m benchmarks $(ROW)

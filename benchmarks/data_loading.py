@@ -13,23 +13,21 @@ from benchmarks import pairing, stages
 from mtpd.training.stage import Stage, train
 from mtpd.training.steps import StepLoop
 
-STEPS, ROUNDS = 4, 10
-
 
 class Measured(Exception):
     """Ends the stage."""
 
 
-def measure():
+def measure(small: bool = False):
     for workers in (0, 1):
-        ratios = measured(workers)
+        ratios = measured(workers, *((1, 0, 8) if small else (4, 10, 200)))
         loaders = f"{workers} data {'loader' if workers == 1 else 'loaders'}"
         what = f"step of the demo's pair with data from disk, batch of 4, {loaders}"
         yield pairing.Row(what, "the step on a batch in memory", ratios, "1.05" if workers else "")
 
 
-def measured(workers: int) -> list[float]:
-    """In turns: some steps with data from disk, as many with one batch again and again."""
+def measured(workers: int, count: int, rounds: int, images: int) -> list[float]:
+    """In turns: ``count`` steps with data from disk, as many with one batch again and again."""
     ratios = []
 
     def run_epoch(loop):
@@ -38,14 +36,14 @@ def measured(workers: int) -> list[float]:
         kept = next(batches)
 
         def steps(get):
-            for number in range(STEPS):
+            for number in range(count):
                 loop.run_iter(number, get())
 
         ratios.extend(
             pairing.side_by_side(
                 lambda: pairing.cpu_seconds(lambda: steps(lambda: next(batches))),
                 lambda: pairing.cpu_seconds(lambda: steps(lambda: copy.deepcopy(kept))),
-                ROUNDS,
+                rounds,
             )
         )
         raise Measured
@@ -56,7 +54,10 @@ def measured(workers: int) -> list[float]:
             folder = Path(place)
             weights = str(stages.TEACHER)
             stage = Stage(
-                **stages.spec(folder), teacher_weights=(weights,), inherited_weights=weights, workers=workers
+                **stages.spec(folder, images, images // 2),
+                teacher_weights=(weights,),
+                inherited_weights=weights,
+                workers=workers,
             )
             train(stage, folder / "out", folder / "work", str(folder / "said"))
     except Measured:

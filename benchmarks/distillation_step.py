@@ -9,6 +9,7 @@ import torch
 from benchmarks import models, pairing
 from mtpd.detectors import taps
 from mtpd.distill.distiller import Distiller
+from mtpd.distill.losses import LOSSES
 
 DEMO = ("demo's pair, 128 x 128, batch of 4", "r18_w4", "swin_w32", (4, 128, 128), "1.05", 12)
 REAL = (
@@ -21,21 +22,31 @@ REAL = (
 )
 
 
-def measure():
-    for loss in ("feature-matching", "pkd", "mgd", "cwd", "fgd"):
-        yield row(*DEMO, loss)
-    for loss in ("pkd", "mgd", "fgd"):
-        yield row(*REAL, loss)
+def measure(small: bool = False):
+    for loss in LOSSES:
+        yield from rows(*(smallest(DEMO) if small else DEMO), loss)
+    for loss in () if small else ("pkd", "mgd", "fgd"):
+        yield from rows(*REAL, loss)
 
 
-def row(what, student, teacher, size, bar, rounds, loss):
-    parts = Parts(models.detector(student), models.detector(teacher), loss, models.batch(*size))
+def smallest(pair: tuple) -> tuple:
+    """The same detectors on one small image, once."""
+    what, student, teacher, _, bar, _ = pair
+    return what, student, teacher, (1, 64, 64), bar, 0
+
+
+def rows(what, student, teacher, size, bar, rounds, loss):
+    step = Parts(models.detector(student), models.detector(teacher), loss, models.batch(*size))
+    parts = (step.student_step, step.teacher_forward, step.loss)
     ratios = pairing.side_by_side(
-        lambda: pairing.cpu_seconds(parts.whole),
-        lambda: sum(map(pairing.cpu_seconds, (parts.student_step, parts.teacher_forward, parts.loss))),
-        rounds,
+        lambda: pairing.cpu_seconds(step.whole), lambda: sum(map(pairing.cpu_seconds, parts)), rounds
     )
-    return pairing.Row(f"distillation step, {what}: {loss}", "its parts, summed", ratios, bar)
+    yield pairing.Row(f"distillation step, {what}: {loss}", "its parts, summed", ratios, bar)
+    # Other programs on the machine change times, but not these.
+    counts = map(pairing.operators, (step.whole, *parts))
+    kinds = ("operators of torch in this step", "elements that they are given")
+    for kind, (whole, *alone) in zip(kinds, zip(*counts, strict=True), strict=True):
+        yield pairing.Row(f"{kind}: {whole:,}", f"in its parts: {sum(alone):,}", [whole / sum(alone)], bar)
 
 
 class Parts:
@@ -82,3 +93,4 @@ class Parts:
         sum(self.link(self.given, self.taught, self.boxes).values()).backward()
         for value in self.given.values():
             value.grad = None
+        self.link.zero_grad()  # as in the whole step

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from benchmarks import models, pairing
-from benchmarks.distillation_step import DEMO, REAL, Parts
+from benchmarks.distillation_step import DEMO, REAL, Parts, smallest
 
 STUDENTS = 3  # that share a teacher
 
 
-def measure():
-    for what, student, teacher, size, _, rounds in (DEMO, REAL):
+def measure(small: bool = False):
+    pairs = (smallest(DEMO),) if small else (DEMO, REAL)
+    for what, student, teacher, size, _, rounds in pairs:
         detectors = [models.detector(name) for name in (student, teacher)]
         parts = Parts(*copy.deepcopy(detectors), "mgd", models.batch(*size))
         yield authors(what, parts, Buffered(*detectors, models.batch(*size)), rounds)

@@ -1,6 +1,7 @@
-"""Where the time of a stage and of a step goes, as a picture: python -m benchmarks.profile PICTURE.svg
+"""Where the time of a stage and of a step goes, as a picture.
 
-Needs py-spy (pip install py-spy), which looks at a running process 100 times a second.
+Called as python -m benchmarks.profile PICTURE.svg [--small]. It needs py-spy (pip install py-spy), which
+looks at a running process 100 times a second. With --small, stage and step are small: to see that it runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from benchmarks import models, stages
-from benchmarks.distillation_step import REAL, Parts
+from benchmarks.distillation_step import REAL, Parts, smallest
 from benchmarks.models import PROJECT
 from mtpd.report import plots
 
@@ -42,31 +43,33 @@ PHASES = {
 }
 STAGE = "a stage of the demo:\n3 epochs of 1,200 images,\n1,000 validation images"
 STEP = "a step of RetinaNet R50\nunder X101-32x4d, 416 x 256,\nbatch of 2, without optimiser"
-STEPS = 8
 
 
-def main(picture: str) -> None:
+def main(picture: str, *options: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         shares = pd.DataFrame(
-            {STAGE: recorded(folder, stage(folder)), STEP: recorded(folder, [__file__, "steps"])}
+            {
+                STAGE: recorded(folder, stage(folder, *((16, 8) if options else (1200, 1000)))),
+                STEP: recorded(folder, [__file__, "steps", *options]),
+            }
         )
     shares = shares.reindex(list(PHASES)).fillna(0).T
     plots.write([picture, Path(picture).with_suffix(".csv")], shares.T.reset_index(), draw, shares)
 
 
-def stage(folder: Path) -> list:
-    spec = stages.spec(folder, train=1200, val=1000) | {"epochs": 3}
+def stage(folder: Path, train: int, val: int) -> list:
+    spec = stages.spec(folder, train, val) | {"epochs": 3}
     spec["recipe"] = {**spec["recipe"], "batch_size": 8, "validate_every": 6}
     (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     paths = ["--teachers", stages.TEACHER, "--inherit", stages.TEACHER, "--student", "out/student.pth"]
     return [PROJECT / "workflow/scripts/stage.py", "--spec", "spec.json", *paths, "--progress", "said"]
 
 
-def steps() -> None:
-    _, student, teacher, size, *_ = REAL
+def steps(*options: str) -> None:
+    _, student, teacher, size, *_ = smallest(REAL) if options else REAL
     parts = Parts(models.detector(student), models.detector(teacher), "pkd", models.batch(*size))
-    for _ in range(STEPS):
+    for _ in range(2 if options else 8):
         parts.whole()
 
 
@@ -83,7 +86,7 @@ def recorded(folder: Path, program: list) -> pd.Series:
     )
     lines = [line.rsplit(" ", 1) for line in stacks.read_text(encoding="utf-8").splitlines()]
     lines = [(stack, count) for stack, count in lines if "Thread._bootstrap (" not in stack]  # they wait
-    if program[-1] == "steps":
+    if "steps" in program:
         lines = [(stack, count) for stack, count in lines if "Parts.whole" in stack]
     counts = pd.DataFrame({"phase": phase(stack), "count": int(count)} for stack, count in lines)
     return 100 * counts.groupby("phase")["count"].sum() / counts["count"].sum()
@@ -113,4 +116,4 @@ def draw(shares: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    steps() if sys.argv[1:] == ["steps"] else main(sys.argv[1])
+    steps(*sys.argv[2:]) if sys.argv[1] == "steps" else main(*sys.argv[1:])

@@ -22,21 +22,21 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 IMPORT = "import torch, mmdet.models, mmdet.datasets, mmengine.runner"
 
 
-def measure():
+def measure(small: bool = False):
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        stage = command(folder)
+        stage = command(folder, *((8, 4) if small else (200, 100)))
         environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
         ratios = pairing.side_by_side(
             lambda: pairing.cpu_seconds_of(stage, cwd=folder, env=environment),
             lambda: pairing.cpu_seconds_of([sys.executable, "-c", IMPORT], cwd=folder, env=environment),
-            rounds=3,
+            rounds=0 if small else 3,
         )
         yield pairing.Row("a stage until its first iteration", "importing torch and mmdet", ratios, "1.3")
 
 
-def command(folder):
-    (folder / "spec.json").write_text(json.dumps(stages.spec(folder)), encoding="utf-8")
+def command(folder, *images):
+    (folder / "spec.json").write_text(json.dumps(stages.spec(folder, *images)), encoding="utf-8")
     program = [sys.executable, "-c", START, PROJECT / "workflow/scripts/stage.py", "--spec", "spec.json"]
     paths = ["--teachers", stages.TEACHER, "--inherit", stages.TEACHER, "--student", "out/student.pth"]
     return [*program, *paths, "--progress", "said"]

@@ -14,6 +14,22 @@ os.environ["PATH"] = f"{PROJECT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
 torch.set_num_threads(1)
 
 
+def pytest_configure(config):
+    """``make test-gpu`` must not pass because everything was skipped."""
+    if config.option.markexpr == "gpu" and not torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        pytest.exit(
+            f"no GPU: torch {torch.__version__} sees none (CUDA_VISIBLE_DEVICES is {visible}), so nothing is "
+            "tested. Look at nvidia-smi; on a cluster, run this in a job with --gpus",
+            returncode=1,
+        )
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Downloads of tests are not kept in the user's cache."""

@@ -1,10 +1,13 @@
-"""Stages as processes: several of them, as rules start them; and stages whose checkpoints are slow."""
+"""Stages as processes: several of them, as rules start them; stages whose checkpoints are slow; threads."""
 
 import dataclasses
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, local
+from types import SimpleNamespace
 
 from conftest import PROJECT
 
@@ -55,8 +58,45 @@ def start_processes(stage, folder, processes, **environment):
     )
 
 
-def run_processes(stage, folder, processes):
+def run_processes(stage, folder, processes, **environment):
     """Run a stage to its end."""
-    running = start_processes(stage, folder, processes)
+    running = start_processes(stage, folder, processes, **environment)
     _, wrong = running.communicate()
     assert running.returncode == 0, wrong[-3000:]
+
+
+class Threads:
+    """Threads in place of processes, with what mmengine and ``torch.distributed`` say of these."""
+
+    ReduceOp = SimpleNamespace(SUM="sum")
+
+    def __init__(self, count):
+        self.count, self.barrier, self.given, self.here = count, Barrier(count), [None] * count, local()
+
+    def is_available(self):
+        return True
+
+    is_initialized = is_available
+
+    def get_world_size(self):
+        return self.count
+
+    def get_dist_info(self):
+        return self.here.rank, self.count
+
+    def all_reduce(self, tensor, op="sum"):
+        assert op == "sum"
+        self.given[self.here.rank] = tensor.clone()
+        self.barrier.wait(timeout=60)
+        tensor.copy_(sum(self.given))
+        self.barrier.wait(timeout=60)
+
+    def run(self, work):
+        """The results of ``work(rank)``."""
+
+        def start(rank):
+            self.here.rank = rank
+            return work(rank)
+
+        with ThreadPoolExecutor(self.count) as pool:
+            return list(pool.map(start, range(self.count)))

@@ -47,8 +47,11 @@ def changed(folder, name, change, source=TINY):
     return path
 
 
-def as_checked(folder, config):
-    """The experiment file; its checks count as passed, so that this machine's mmcv is not asked for GPUs."""
+def as_checked(folder, config, **facts):
+    """The experiment file; its checks count as passed, so that this machine's mmcv is not asked for GPUs.
+
+    Args: ``facts``, which the checks are to have found, besides those that every run asks for.
+    """
     experiment = load_with_files(yaml.safe_load(config.read_text()), str(config), PROJECT)
     spec = specs.checks(experiment, Layout(experiment.experiment, experiment.dataset.name))
     for name, detector in spec["detectors"].items():
@@ -56,5 +59,5 @@ def as_checked(folder, config):
         detector["files"] = [*sources.config_files(experiment.detectors[name].config), *given]
     passed = subjects.Passed(spec, folder / "work/checks")
     for subject in passed.to_check():
-        passed.add(subject, {"numbers": 1, "masks": False})
+        passed.add(subject, {"numbers": 1, "masks": False, **facts})
     return config

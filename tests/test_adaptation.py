@@ -181,6 +181,21 @@ def probe_images(sizes=((64, 64), (64, 96), (96, 64), (96, 96), (64, 64), (64, 9
         yield {key(scale): [image[0].to(torch.uint8)] for scale, image in images.items()}
 
 
+def test_probe_images_are_padded_alike_for_all_detectors():
+    """To a multiple of 32, which only one of the two asks for."""
+    detectors = {"a": build("r18_w8").eval(), "b": build("r18_w16", 1).eval()}
+    detectors["b"].data_preprocessor.pad_size_divisor = 1
+    sizes = {name: set() for name in detectors}
+    for name, detector in detectors.items():
+        detector.backbone.register_forward_pre_hook(
+            lambda _, inputs, seen=sizes[name]: seen.add(tuple(inputs[0].shape[2:]))
+        )
+    scales = dict.fromkeys(detectors, 1.0)
+    measure(detectors, dict.fromkeys(detectors), scales, probe_images(((56, 80), (64, 96))), half=1)
+    probe = (taps.PROBE_SIZE, taps.PROBE_SIZE)
+    assert sizes == {"a": {probe, (64, 96)}, "b": {probe, (64, 96)}}
+
+
 def test_the_costs_of_a_pool_are_those_of_direct_least_squares():
     """Each pair on the target's grid: two detectors share one, the others see larger images."""
     detectors = {

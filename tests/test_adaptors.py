@@ -1,6 +1,7 @@
 """Adaptors between the student's features and the teacher's."""
 
 import pytest
+import torch
 from conftest import build
 from distillers import PKD, batch, losses
 
@@ -31,6 +32,14 @@ def test_adaptors_from_identity_change_nothing_at_first():
     link = Distiller(build("r18_w8"), [build("r18_w32")], **PKD, adaptors="from-identity").links[0]
     assert [(a.in_channels, a.out_channels) for a in link.adaptors] == [(64, 96)] * 3
     assert link.adaptors[0].weight.std() > 0.01
+
+
+def test_an_adaptor_from_identity_is_the_identity_at_first():
+    """Its weights and its bias; PKD standardises each channel, so it sees no bias."""
+    distiller = Distiller(build("r18_w8"), [build("swin_w32")], **PKD, adaptors="from-identity")
+    for adaptor in distiller.links[0].adaptors:
+        features = torch.randn(2, adaptor.in_channels, 5, 4)
+        assert torch.equal(adaptor(features), features)
 
 
 def test_gradients_reach_the_student_through_the_distillation_loss_alone():

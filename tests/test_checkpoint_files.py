@@ -8,10 +8,10 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import HistoryBuffer
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.runner import Runner
 
-from mtpd.detectors import checkpoints
+from mtpd.detectors import checkpoints, reading
 
 CLASSES = ("disc", "square")
 
@@ -97,7 +97,7 @@ def test_logs_and_their_methods_are_skipped(tmp_path):
     (log,) = set(
         map(type, checkpoints.read_checkpoint(tmp_path / "zoo.pth")["message_hub"]["log_scalars"].values())
     )
-    assert log is checkpoints.Skipped
+    assert log is reading.Skipped
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class Call:
 
 def test_getattr_is_skipped_and_gives_nothing(tmp_path):
     torch.save(content(extra=Call(getattr, "text", "upper")), tmp_path / "evil.pth")
-    assert type(checkpoints.read_checkpoint(tmp_path / "evil.pth")["extra"]) is checkpoints.Skipped
+    assert type(checkpoints.read_checkpoint(tmp_path / "evil.pth")["extra"]) is reading.Skipped
 
 
 @pytest.mark.parametrize("function", [HistoryBuffer.min, Config.fromfile, "".upper], ids=lambda f: f.__name__)
@@ -146,3 +146,94 @@ def test_what_is_no_dictionary_is_refused(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(checkpoints.CheckpointError, match=r"list\.pth: refused"):
         checkpoints.read_weights(tmp_path / "list.pth")
+
+
+def loaded(path):
+    """A model with the weights of the file, and what was said."""
+    model, said = Model(), []
+    checkpoints.load_weights(model, path, said.append)
+    return model.state_dict(), said
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(map(torch.equal, first.values(), second.values()))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "architecture.", "student.", "module._orig_mod."]
+)
+def test_a_prefix_of_all_names_is_left_out_and_said(prefix, tmp_path):
+    expected = Model().state_dict()
+    torch.save({"state_dict": {prefix + name: value for name, value in expected.items()}}, tmp_path / "x.pth")
+    found, said = loaded(tmp_path / "x.pth")
+    assert same(found, expected)
+    assert said == [
+        f"{tmp_path}/x.pth: 2 tensors are read without {prefix!r}, with which all names in the file begin"
+    ]
+
+
+def test_names_that_fit_keep_what_they_begin_with(tmp_path):
+    """All names of this model begin with ``layer.``."""
+    of_old_torch(tmp_path / "x.pth")
+    assert loaded(tmp_path / "x.pth")[1] == []
+
+
+def test_names_that_begin_differently_are_refused(tmp_path):
+    weight, bias = Model().state_dict().values()
+    torch.save({"architecture.layer.weight": weight, "teacher.layer.bias": bias}, tmp_path / "x.pth")
+    words = r"does not fit its detector: 2 missing \(layer\.weight, layer\.bias\); 2 unexpected"
+    with pytest.raises(checkpoints.CheckpointError, match=words):
+        loaded(tmp_path / "x.pth")
+
+
+def test_what_does_not_fit_without_the_prefix_is_named_without_it(tmp_path):
+    torch.save({"module.layer.weight": torch.zeros(1, 2)}, tmp_path / "x.pth")
+    words = r"without 'module\.', with which all names in the file begin: 1 missing \(layer\.bias\)$"
+    with pytest.raises(checkpoints.CheckpointError, match=words):
+        loaded(tmp_path / "x.pth")
+
+
+def test_versions_of_modules_are_found_without_the_prefix(tmp_path):
+    wrapped = torch.nn.ModuleDict({"module": Model()})
+    wrapped["module"].norm = torch.nn.BatchNorm2d(2)  # has version 2
+    torch.save({"state_dict": wrapped.state_dict()}, tmp_path / "x.pth")
+    model, versions = Model(), []
+    model.norm = torch.nn.BatchNorm2d(2)
+    model.norm.register_load_state_dict_pre_hook(lambda *given: versions.append(given[3].get("version")))
+    checkpoints.load_weights(model, tmp_path / "x.pth")
+    assert versions[-1] == 2
+
+
+def averaged(model):
+    """The weights as mmengine's hook saves their averages: beside a counter, as ``module.``."""
+    found = ExponentialMovingAverage(model).state_dict()
+    assert "steps" in found and "module.layer.bias" in found
+    return found
+
+
+@pytest.mark.parametrize("name", ["model", "ema_state_dict"])
+def test_the_only_weights_of_a_file_are_found_and_said(name, tmp_path):
+    model = Model()
+    weights = averaged(model) if name == "ema_state_dict" else model.state_dict()
+    torch.save({name: weights, "epoch": 3, "optimizer": {"state": {}}, "meta": {}}, tmp_path / "x.pth")
+    found, said = loaded(tmp_path / "x.pth")
+    assert same(found, model.state_dict())
+    assert said[0] == f"{tmp_path}/x.pth: the weights are taken from {name!r}"
+    assert len(said) == (2 if name == "ema_state_dict" else 1)
+
+
+def test_state_dict_is_taken_and_not_the_other_weights_beside_it(tmp_path):
+    model = Model()
+    torch.save({"ema_state_dict": averaged(Model()), "state_dict": model.state_dict()}, tmp_path / "x.pth")
+    found, said = loaded(tmp_path / "x.pth")
+    assert same(found, model.state_dict())
+    assert said == [
+        f"{tmp_path}/x.pth: the weights of 'state_dict' are taken, as in mmdet, not those of 'ema_state_dict'"
+    ]
+
+
+def test_one_of_two_sets_of_weights_is_not_guessed(tmp_path):
+    torch.save({"model": Model().state_dict(), "ema_state_dict": averaged(Model())}, tmp_path / "x.pth")
+    words = r"x\.pth: refused: weights under 'model', 'ema_state_dict', and none under 'state_dict'"
+    with pytest.raises(checkpoints.CheckpointError, match=words):
+        loaded(tmp_path / "x.pth")

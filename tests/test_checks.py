@@ -44,6 +44,7 @@ def settings(dataset):
         "recipes": {"alone": ALONE, "pkd": copy.deepcopy(ALONE)},
         "pairs": [("student", "swin")],
         "inherits": [("student", "swin")],
+        "ordered": True,
         "gpus": 0,
     }
 

@@ -1,17 +1,20 @@
 """The distiller around real mmdet detectors."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import PROJECT, build, progressive_stage
-from distillers import PKD, batch, losses
+from distillers import PKD, batch, losses, oblong
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.logging import MMLogger
 from torch.nn.functional import avg_pool2d
 
 from mtpd.data import shapes
 from mtpd.data.views import key
 from mtpd.detectors import configs
+from mtpd.distill import distiller as distillers
 from mtpd.distill.distiller import Distiller
 from mtpd.distill.losses import LOSSES
 from mtpd.training.stage import train
@@ -87,16 +90,17 @@ def test_the_teacher_sees_the_image_in_its_own_normalisation():
     torch.testing.assert_close(data["teacher_inputs"][0], (expected - 1) / 2)
 
 
-@pytest.mark.parametrize("same", [True, False])
-def test_images_are_normalised_once_if_student_and_teacher_agree(same):
-    """Either way, the teacher gets what its own preprocessor would give it."""
+@pytest.mark.parametrize("changed", [None, "mean", "std", "pad_value"])
+def test_images_are_normalised_once_if_student_and_teacher_agree(changed):
+    """Either way, the teacher gets what its own preprocessor would give it, in the padding too."""
     student, teacher = build("r18_w8"), build("r18_w32")
-    if not same:
-        teacher.data_preprocessor.mean[0] += 1
-    expected = teacher.data_preprocessor({"inputs": list(batch()["inputs"])}, False)["inputs"]
-    data = Distiller(student, [teacher], **PKD).data_preprocessor(batch(), True)
+    if changed:
+        setattr(teacher.data_preprocessor, changed, getattr(teacher.data_preprocessor, changed) + 1)
+    images = oblong([[(5.0, 5.0, 20.0, 30.0)]] * 2)
+    expected = teacher.data_preprocessor({"inputs": list(images["inputs"])}, False)["inputs"]
+    data = Distiller(student, [teacher], **PKD).data_preprocessor(images, True)
     torch.testing.assert_close(data["teacher_inputs"][0], expected, rtol=0, atol=0)
-    assert (data["teacher_inputs"][0] is data["inputs"]) == same
+    assert (data["teacher_inputs"][0] is data["inputs"]) == (changed is None)
 
 
 def renormalised_twin(teacher, factor=3.0):
@@ -192,6 +196,20 @@ def test_batch_norms_of_a_student_stand_as_in_stock_mmdet():
     trained = {name: value.requires_grad for name, value in alone.named_parameters()}
     assert {name: value.requires_grad for name, value in distilled.named_parameters()} == trained
     assert not trained["backbone.layer1.0.conv1.weight"]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_boxes_are_fractions_of_the_padded_batch_by_one_copy_to_the_device(wrapped, monkeypatch):
+    """A copy for each image would make a GPU wait as often."""
+    boxes = [torch.rand(count, 4) * 900 for count in (3, 0, 1)]
+    given = [HorizontalBoxes(found) if wrapped else found for found in boxes]
+    samples = [SimpleNamespace(gt_instances=SimpleNamespace(bboxes=found)) for found in given]
+    made, create = [], torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda *args, **kwargs: made.append(args) or create(*args, **kwargs))
+    found = distillers._relative(samples, (3, 3, 832, 1344))
+    assert len(made) == 1
+    for ours, pixels in zip(found, boxes, strict=True):
+        assert torch.equal(ours, pixels / pixels.new_tensor([1344, 832, 1344, 832]))
 
 
 def test_common_strides_are_told(caplog):

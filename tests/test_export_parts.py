@@ -190,3 +190,14 @@ def test_missing_annotations_are_named(tmp_path, dataset):
     missing = {**dataset, "train": {"annotations": "missing/train.json", "images": "missing/train"}}
     with pytest.raises(FileNotFoundError, match=r"missing/train\.json"):
         export(missing, spec("r18_w8"), tmp_path / "student.pth", {})
+
+
+def test_a_class_that_opencv_cannot_write_is_drawn_as_its_number():
+    found = {"boxes": np.array([[5.0, 20.0, 60.0, 40.0]]), "scores": np.array([0.5]), "labels": np.array([0])}
+    drawn = []
+    for name in ("猫", "class 0", "???"):
+        picture = np.zeros((64, 128, 3), np.uint8)
+        predict.draw(picture, found, [name])
+        drawn.append(picture)
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()

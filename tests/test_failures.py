@@ -10,6 +10,7 @@ from snakes import changed, snakemake
 
 from mtpd.training import failures
 from mtpd.training.errors import DivergedError
+from mtpd.training.history import History
 from mtpd.training.stage import train
 
 WILD = {"type": "SGD", "lr": 1e38}
@@ -31,6 +32,23 @@ def test_a_stage_that_has_diverged_starts_again_only_if_told(dataset, teacher, t
     assert again == first
 
 
+def test_a_weight_that_is_not_finite_ends_the_stage_and_is_not_saved(dataset, teacher, tmp_path, monkeypatch):
+    """No loss shows it: it comes with the last step of an epoch."""
+    after_iteration = History.after_train_iter
+
+    def spoilt(self, runner, *args, **kwargs):
+        after_iteration(self, runner, *args, **kwargs)
+        if runner.iter == 2:
+            next(runner.model.student.parameters()).data[0] = float("inf")
+
+    monkeypatch.setattr(History, "after_train_iter", spoilt)
+    stage = progressive_stage(dataset, teacher, epochs=1)
+    with pytest.raises(DivergedError, match=r"^student\.\S+ is not finite after iteration 3"):
+        train(stage, tmp_path / "out", tmp_path / "work")
+    assert not list((tmp_path / "work").glob("*/iter_*.pth"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_learning_rate_is_another_stage(dataset, teacher, tmp_path):
     stage = progressive_stage(dataset, teacher, optimizer=WILD, epochs=1)
     with pytest.raises(DivergedError):
@@ -47,6 +65,8 @@ def test_another_learning_rate_is_another_stage(dataset, teacher, tmp_path):
         (OSError("disk full"), False),
         (RuntimeError("CUDA error"), False),
         (MemoryError(), False),
+        (ImportError("libcudart.so.12: cannot open shared object file"), False),
+        (Exception("(-4:Insufficient memory) Failed to allocate 9999 bytes"), False),  # of OpenCV
         (KeyboardInterrupt(), False),
         (type("MlflowException", (Exception,), {"__module__": "mlflow.exceptions"})(), False),
     ],
@@ -97,13 +117,13 @@ def test_snakemake_starts_a_stage_again_unless_its_failure_is_final(tmp_path, mo
 
 @pytest.fixture
 def dying(tmp_path, monkeypatch):
-    """Makes a script die as soon as Python starts it; gives the file that counts its starts."""
+    """Does something to a script as soon as Python starts it; gives the file that counts its starts."""
 
-    def dying(script, status):
+    def dying(script, how):
         count = tmp_path / "count"
         (tmp_path / "sitecustomize.py").write_text(
             f"import os, sys\nif any(part.endswith('/{script}') for part in sys.orig_argv):\n"
-            f"    open({str(count)!r}, 'a').write('.')\n    os._exit({status})\n"
+            f"    open({str(count)!r}, 'a').write('.')\n    {how}\n"
         )
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
         return count
@@ -112,20 +132,24 @@ def dying(tmp_path, monkeypatch):
 
 
 def test_a_job_that_is_no_stage_starts_three_times(dying, tmp_path):
-    count = dying("shapes.py", 1)
+    count = dying("shapes.py", "os._exit(1)")
     code, said = snakemake(tmp_path, "--retries", "5", "--", "results/few-shapes/data/val.json")
     assert code != 0
     assert count.read_text() == "..."
     assert "it has failed 3 times" in said
 
 
-def test_what_a_stage_said_in_an_earlier_run_does_not_count(dying, tmp_path):
-    """The stage now dies before it can say anything."""
+def test_a_stage_starts_three_times_whatever_happened_in_an_earlier_run(dying, tmp_path):
+    """It cannot import torch. Both files are of yesterday."""
     folder = "few-shapes/students/student/alone/none@1/seed0"
-    said = tmp_path / "work" / folder / failures.FINAL
-    said.parent.mkdir(parents=True)
-    said.write_text("ValueError: of yesterday")
-    count = dying("stage.py", 75)
-    code, _ = snakemake(tmp_path, "--retries", "2", "--", f"results/{folder}/student.pth")
+    work = tmp_path / "work" / folder
+    work.mkdir(parents=True)
+    (work / failures.FINAL).write_text("ValueError: of yesterday")
+    (work / failures.ERRORS).write_text('{"nodes": ["node7", "node7"], "saved": []}')
+    count = dying("stage.py", "sys.modules['torch'] = None")
+    code, said = snakemake(tmp_path, "--retries", "5", "--", f"results/{folder}/student.pth")
     assert code != 0
     assert count.read_text() == "..."
+    assert re.search(
+        r"student\.pth: ModuleNotFoundError: .*torch.*\nThe stage has ended in errors 3 times", said
+    )

@@ -4,12 +4,16 @@ import math
 
 import pytest
 import torch
+from conftest import build
+from distillers import losses, oblong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.model import kaiming_init
 from test_losses import pair, shapes, softmax
 from torch import nn
 
+from mtpd.distill.distiller import Distiller
+from mtpd.distill.losses import fgd
 from mtpd.distill.losses.fgd import FGD, masks
 
 coordinates = st.floats(0, 1.25, width=32)
@@ -102,6 +106,19 @@ def test_masks_are_the_authors(boxes):
     inside, outside = zip(masks_by_cell(boxes, 5, 7), masks_by_cell([], 5, 7), strict=True)
     torch.testing.assert_close(front[:, 0], torch.tensor(inside, dtype=torch.float64))
     torch.testing.assert_close(back[:, 0], torch.tensor(outside, dtype=torch.float64))
+
+
+def test_a_distiller_puts_the_boxes_of_oblong_images_on_their_cells(monkeypatch):
+    """Neither images nor boxes are square. The student's levels are 8 x 12, 4 x 6 and 2 x 3 cells."""
+    boxes = [[(3.0, 41.0, 61.0, 58.0)], [(5.0, 2.0, 13.0, 37.0), (30.0, 9.0, 69.0, 20.0)]]
+    found = []
+    monkeypatch.setattr(fgd, "masks", lambda *given: found.append(masks(*given)) or found[-1])
+    losses(Distiller(build("r18_w8"), [build("r18_w16")], "fgd", {}).train(), oblong(boxes))
+    for cells, level in zip([(8, 12), (4, 6), (2, 3)], found, strict=True):
+        relative = [[(a / 96, b / 64, c / 96, d / 64) for a, b, c, d in image] for image in boxes]
+        expected = zip(*(masks_by_cell(image, *cells) for image in relative), strict=True)
+        for mask, values in zip(level, expected, strict=True):
+            torch.testing.assert_close(mask[:, 0], torch.tensor(values))
 
 
 def test_the_weighing_of_positions_starts_as_the_authors():

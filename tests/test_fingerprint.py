@@ -102,8 +102,8 @@ def test_a_local_file_of_pretrained_weights_counts_by_its_content(dataset, teach
     for name, content in (("a.pth", "one"), ("b.pth", "one"), ("c.pth", "two")):
         path = tmp_path / name
         path.write_text(content, encoding="utf-8")
-        pretrained = {"model.backbone.init_cfg": {"type": "Pretrained", "checkpoint": str(path), "_delete_": True}}
-        student = {**spec("r18_w8"), "overrides": pretrained}
+        pretrained = {"type": "Pretrained", "checkpoint": str(path), "_delete_": True}
+        student = {**spec("r18_w8"), "overrides": {"model.backbone.init_cfg": pretrained}}
         stage = progressive_stage(dataset, teacher, student=student, backbones={str(path): str(path)})
         found.append(stage.fingerprint())
     assert found[0] == found[1] != found[2]

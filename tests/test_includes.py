@@ -56,7 +56,7 @@ WRONG = {
     "itself": ({"include": ["self.yaml"]}, r"/self\.yaml: include\.0: found a circle: /.*self\.yaml -> /.*self\.yaml"),
     "list": ({"include": ["list.yaml"]}, r"my\.yaml: include\.0: /.*/list\.yaml holds list; expected a mapping"),
     "empty": ({"include": ["empty.yaml"]}, r"include\.0: /.*/empty\.yaml holds NoneType; expected a mapping"),
-    "no YAML": ({"include": ["broken.yaml"]}, r"include\.0: /.*/broken\.yaml cannot be read as YAML"),
+    "no YAML": ({"include": ["broken.yaml"]}, r"/broken\.yaml: cannot be read as YAML"),
     "not a list": ({"include": "one.yaml"}, r"my\.yaml: include: found 'one\.yaml'; expected a list of YAML files"),
     "not names": ({"include": [3]}, r"my\.yaml: include: found \[3\]; expected a list of YAML files"),
 }  # fmt: skip

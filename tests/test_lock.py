@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from filelock import FileLock
 
 from mtpd.monitoring import holder as holders
 from mtpd.training import lock
@@ -119,3 +121,32 @@ def test_the_holder_refreshes_its_file(tmp_path, monkeypatch):
         limit = time.monotonic() + 60
         while holder.stat().st_mtime == 0:
             assert time.monotonic() < limit, "the file is not refreshed"
+
+
+def test_a_process_that_waits_for_another_machine_does_not_hold_the_lock(tmp_path):
+    """Otherwise it would seem to be the holder, and not give the lock back at the end."""
+    holder = tmp_path / "holder.json"
+    holder.write_text(json.dumps(ELSEWHERE))
+    own = FileLock(tmp_path / "lock")
+    assert not lock._try_to_acquire(own, holder)
+    assert not own.is_locked
+    holder.unlink()
+    assert lock._try_to_acquire(own, holder)
+    own.release()
+    assert not own.is_locked
+
+
+def test_who_is_waited_for_is_said_once(tmp_path, monkeypatch):
+    """And again when another process works in the folder."""
+    holder, hosts, said = tmp_path / "holder.json", iter(["node7", "node7", "node8", "node8", None]), []
+
+    def attempt(*_):
+        host = next(hosts)
+        holder.write_text(json.dumps({**ELSEWHERE, "host": host}))
+        return host is None
+
+    monkeypatch.setattr(lock, "_try_to_acquire", attempt)
+    monkeypatch.setattr(lock, "RETRY_SECONDS", 0)
+    with Stop() as stop:
+        lock._acquire(None, holder, stop, said.append)
+    assert [re.search(r"on (\w+), job", line)[1] for line in said] == ["node7", "node8"]

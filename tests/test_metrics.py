@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mtpd.data import shapes
 from mtpd.evaluation import metrics
+from mtpd.evaluation.truth import Truth
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,10 @@ def predictions(annotations):
     ]
 
 
-def by_hand(annotations, results):
+def by_hand(annotations, results, kind="bbox"):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
-        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(results), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -103,6 +104,61 @@ def test_masks_are_encoded_as_one_by_one(annotations):
     assert found == [{"size": [40, 33], "counts": mask["counts"].decode()} for mask in expected]
 
 
+def test_scores_keep_five_digits(annotations):
+    """With fewer, the order of detections changes."""
+    found = sample(torch.ones(2, 4, 4, dtype=torch.bool))
+    found["pred_instances"]["scores"] = torch.tensor([0.123456, 0.12341])
+    metric = metrics.CocoPredictions(annotations, shapes.CLASSES)
+    metric.process({}, [found])
+    assert [row["score"] for row in metric.results[0]] == [0.12346, 0.12341]
+
+
+def test_every_image_has_its_own_masks(annotations):
+    """Also after images with other masks, with none, and of a detector without masks."""
+    first, second = torch.rand(2, 9, 8) > 0.5, torch.rand(1, 9, 8) > 0.5
+    without = sample(second)
+    del without["pred_instances"]["masks"]
+    metric = metrics.CocoPredictions(annotations, shapes.CLASSES)
+    for found in (sample(first), sample(first[:0]), without, sample(second)):
+        metric.process({}, [found])
+    masks = [[row.get("segmentation") for row in rows] for rows in metric.results]
+    assert masks == [metrics.encoded(first), [], [None], metrics.encoded(second)]
+
+
+def thin(width, height):
+    """A mask of one row within a box of this size, at the left and top."""
+    mask = np.zeros((96, 96), np.uint8)
+    mask[0, :width] = 1
+    mask[:height, 0] = 1
+    return metrics.encoded(torch.from_numpy(mask)[None])[0]
+
+
+@pytest.mark.parametrize("evaluator", ["pycocotools", "faster-coco-eval"])
+def test_a_mask_has_its_own_size_not_that_of_its_box(evaluator, tmp_path):
+    """Each false detection is small, but its box is not."""
+    sizes = {"small": (20, 20), "medium": (60, 60)}
+    objects, rows = [], []
+    for number, (width, height) in enumerate(sizes.values(), 1):
+        corners = [30, 30, 30 + width, 30, 30 + width, 30 + height, 30, 30 + height]
+        common = {"image_id": 1, "category_id": number, "bbox": [30, 30, width, height]}
+        objects.append(
+            {**common, "id": number, "iscrowd": 0, "area": width * height, "segmentation": [corners]}
+        )
+        drawn = rle.merge(rle.frPyObjects([corners], 96, 96))
+        drawn["counts"] = drawn["counts"].decode()
+        rows.append({**common, "score": 0.5, "segmentation": drawn})
+        rows.append({**common, "bbox": [0, 0, 60, 60], "score": 0.9, "segmentation": thin(60, 60)})
+    categories = [{"id": number, "name": name} for number, name in enumerate(sizes, 1)]
+    image = {"id": 1, "file_name": "1.png", "width": 96, "height": 96}
+    content = {"images": [image], "annotations": objects, "categories": categories}
+    (tmp_path / "val.json").write_text(json.dumps(content), encoding="utf-8")
+    without = [{key: value for key, value in row.items() if key != "bbox"} for row in rows]
+    expected = by_hand(tmp_path / "val.json", without, "segm")
+    found = metrics.score(Truth(tmp_path / "val.json", evaluator), rows, "segm")
+    assert list(found.values()) == pytest.approx(expected, abs=1e-9)
+    assert (found["APs"], found["APm"]) == (pytest.approx(50, abs=1), pytest.approx(100, abs=1))
+
+
 def test_an_image_keeps_no_tensor_and_is_transferred_once(annotations, monkeypatch):
     moved = []
     cpu = torch.Tensor.cpu
@@ -136,3 +192,14 @@ def no_file(original):
         original(self)
 
     return initialise
+
+
+@pytest.mark.parametrize("objects", [0, 3])
+def test_a_split_without_an_object_that_is_scored_is_refused(objects, annotations, tmp_path):
+    content = json.loads(annotations.read_text())
+    content["annotations"] = [{**item, "iscrowd": 1} for item in content["annotations"][:objects]]
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=rf"val\.json: found no object that is scored \(no crowd\) among {objects}"
+    ):
+        metrics.CocoPredictions(tmp_path / "val.json", shapes.CLASSES)

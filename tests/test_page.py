@@ -156,6 +156,16 @@ def test_arms_named_like_detectors_stay_apart():
     assert (found.student, found.arm) == ("s", "other")
 
 
+def test_the_best_control_and_the_strongest_teacher_have_the_highest_ap():
+    stage = [{"folder": ""}]
+    shown = [{"arm": arm, "student": "s", "stages": stage} for arm in ("low", "high", "middle", "compared")]
+    ap = {"low, stage 1": 1, "high, stage 1": 3, "middle, stage 1": 2, "compared, stage 1": 9}
+    ap |= {"t": 5, "u": 7, "v": 6}
+    settings = {"detectors": {}, "teachers": ["t", "u", "v"], "shown": shown}
+    found = Findings(settings, {}, {name: {"bbox": {"AP": value}} for name, value in ap.items()}, {})
+    assert (found.arm, found.best_control, found.strongest) == ("compared", "high", "u")
+
+
 def test_a_verdict_names_what_it_is_of():
     row = {"student": "s", "kind": "segm", "arm": "a", "chain": "x@1", "control": "b", "control chain": "y@1"}
     row |= {"seeds": 3, "difference": 1.25, "95% low": 0.5, "95% high": 2.0, "verdict": "better"}

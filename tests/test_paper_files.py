@@ -16,6 +16,7 @@ from mtpd.experiment.includes import with_includes
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.orders import backward_greedy_selection, orders_by_policy
 from mtpd.experiment.reading import load_experiment
+from mtpd.training.schedules import milestones
 
 FOLDER = PROJECT / "config/paper"
 PARTS = ("coco", "recipes", "zoo")  # included by the others
@@ -143,7 +144,8 @@ def test_the_arms_train_with_the_official_recipe(name):
         rate = 0.02 if two_stage else 0.01
         assert recipe.optimizer == {"type": "SGD", "lr": rate, "momentum": 0.9, "weight_decay": 1e-4}
         assert (recipe.clip_grad, recipe.batch_size, recipe.micro_batch_size) == (35, 16, 2)
-        assert [round(part * 12) for part in recipe.schedule.milestones] == [8, 11]
+        drops = {epochs: milestones(recipe.schedule.milestones, epochs) for epochs in (12, 24)}
+        assert drops == {12: [8, 11], 24: [16, 22]}  # as mmdet's 1x and 2x
         assert recipe.loss is None or recipe.loss.options == {}
         if "progressive" in key:
             epochs = chains.parse(arm.chain).epochs

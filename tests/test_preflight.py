@@ -1,14 +1,17 @@
 """What a stage says at its start: its numbers against plain autograd, and that it changes nothing."""
 
 import copy
+import functools
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import build, progressive_stage, spec, weights
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 
 from mtpd.data import shapes
 from mtpd.detectors import checkpoints, configs
@@ -137,6 +140,19 @@ def test_a_student_with_activation_checkpointing_is_trained(modules, measured, d
     run(progressive_stage(dataset, None, student=own, teachers=(its,), teacher_weights=weights), tmp_path)
     assert found(tmp_path)["distillation_loss"] > 0
     assert ("its gradient not measured (with_cp)" in log(tmp_path)) != measured
+
+
+@pytest.mark.parametrize(
+    ("weight", "told"), [(1.0, []), (200.0, ["first batch: warning: distillation loss 200"])]
+)
+def test_a_loss_that_dominates_is_told_at_the_first_batch(weight, told, tmp_path):
+    feature = torch.ones(1, requires_grad=True)
+    model = SimpleNamespace(parse_losses=functools.partial(BaseModel.parse_losses, None))
+    student = {"tensors": 1, "parent": None, "inherits": None, "inherited": 0, "inherited_share": 0.0}
+    said = []
+    looking = preflight.Preflight(model, {"student": student, "teachers": []}, tmp_path, said.append)
+    looking._look({"loss_cls": torch.ones(1), "distill_loss_pkd": weight * feature}, [feature])
+    assert [line[: len(told[0])] for line in said] == told
 
 
 @pytest.mark.parametrize("slope", [1e-7, 0.5, 3.0, 3000.0])

@@ -16,7 +16,7 @@ from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
 
 NAMES = {"r18w8": "r18_w8", "r18w16": "r18_w16"}
-METRICS = {name: 10.0 for name in ("AP50", "AP75", "APs", "APm")}
+METRICS = {name: 10.0 for name in ("AP50", "AP75", "APs", "APm", "APl")} | {"APs": -100.0}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,7 @@ def test_the_card_names_config_training_ap_and_hash(published):
     for name, config in NAMES.items():
         assert f"config/detectors/{config}.py" in card
         assert files.sha256(published / f"{name}.pth") in card
+    assert "-100" not in card  # no object is small
     assert "6 epochs, 4 images a step, type AdamW" in card
     assert "AP 31.0 on 6 validation images" in card
 

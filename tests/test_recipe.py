@@ -1,12 +1,20 @@
-"""What a recipe says reaches mmengine: rates by parameter, sizes of training images."""
+"""What a recipe says reaches torch and mmengine: rates by parameter, sizes of training images, TF32."""
 
-from conftest import PROJECT, RECIPE, build
+import dataclasses
+
+import pytest
+import torch
+from conftest import PROJECT, RECIPE, build, progressive_stage
 from mmdet.registry import DATASETS
 from mmengine.optim import build_optim_wrapper
+from test_rows import LAYOUT, experiment, small
 
 from mtpd.data import pipelines, shapes
 from mtpd.detectors import configs
+from mtpd.experiment import specs
 from mtpd.training import optimisation
+from mtpd.training import stage as stages
+from mtpd.training.errors import StoppedEarly
 from mtpd.training.randomness import seed_everything
 
 SWIN_DECAY = {"norm_decay_mult": 0.0, "custom_keys": {"relative_position_bias_table": {"decay_mult": 0.0}}}
@@ -26,6 +34,17 @@ def test_some_parameters_have_their_own_weight_decay():
     assert len(plain.param_groups) == 1
 
 
+@pytest.mark.parametrize("limit", [0.5, 3.0, 10.0])
+def test_gradients_are_clipped_at_the_norm_of_the_recipe(limit):
+    """With rate 1, the step is the gradient, whose norm is 5."""
+    layer = torch.nn.Linear(2, 1, bias=False)
+    before = layer.weight.detach().clone()
+    recipe = {**RECIPE, "optimizer": {"type": "SGD", "lr": 1.0}, "clip_grad": limit}
+    wrapper = build_optim_wrapper(layer, optimisation.optim_wrapper(recipe))
+    wrapper.update_params(layer(torch.tensor([[3.0, 4.0]])).sum())
+    assert (layer.weight - before).norm().item() == pytest.approx(min(5.0, limit), rel=1e-4)
+
+
 def test_training_images_have_the_sizes_of_the_recipe(dataset):
     config = configs.load_config(str(PROJECT / "config/detectors/r18_w8.py"), {}, shapes.CLASSES)
     several = {**dataset, "scales": [[64, 64], [96, 96], [128, 128]]}
@@ -38,3 +57,38 @@ def test_training_images_have_the_sizes_of_the_recipe(dataset):
     assert set(sizes) == {(32, 32), (48, 48), (64, 64)}
     validation = DATASETS.build(config.val_dataloader.dataset)
     assert {tuple(image["inputs"].shape[1:]) for image in validation} == {(32, 32)}
+
+
+@pytest.mark.parametrize(("given", "allowed"), [({}, True), ({"tf32": True}, True), ({"tf32": False}, False)])
+def test_convolutions_use_tf32_if_the_recipe_allows_it(
+    given, allowed, dataset, teacher, tmp_path, monkeypatch
+):
+    """Without the key as by torch's default. It is set before student and teacher are built."""
+    seen = []
+
+    def look(*_, **__):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        raise StoppedEarly
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not allowed)
+    monkeypatch.setattr(stages, "student_and_teachers", look)
+    stage = progressive_stage(dataset, teacher)
+    stage.recipe.update(given)
+    with pytest.raises(StoppedEarly):
+        stages.train(stage, tmp_path / "out", tmp_path / "work")
+    assert seen == [allowed]
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_tf32_changes_a_stage_only_where_it_is_not_the_default(dataset, teacher):
+    def spec(**given):
+        recipes = small()["recipes"]
+        recipes["pkd"] |= given
+        return specs.stage(experiment(recipes=recipes), LAYOUT, "r18w8", "pkd", "swin32@1", 0)
+
+    assert spec() == spec(tf32=True)
+    assert "tf32" not in spec()["recipe"]
+    assert spec(tf32=False)["recipe"] == {**spec()["recipe"], "tf32": False}
+    stage = progressive_stage(dataset, teacher)
+    without = dataclasses.replace(stage, recipe={**stage.recipe, "tf32": False})
+    assert stage.fingerprint() != without.fingerprint()

@@ -84,6 +84,8 @@ CHANGES = [
     ("recipes.pkd.paramwise", {"norm_decay_mult": 0}, DISTILLED),
     ("recipes.pkd.scales", [[64, 64], [96, 96]], DISTILLED),
     ("recipes.pkd.precision", "bfloat16", DISTILLED),
+    ("recipes.pkd.tf32", False, DISTILLED),
+    ("recipes.pkd.tf32", True, NOTHING),
     ("recipes.pkd.validate_every", 2, DISTILLED),
     ("arms.no-teacher.chain", "none@2", {"train_stage": 1, **NEW_ROWS}),
     ("arms.progressive.chain", "swin@1+wide@2", {"train_stage": 1, **NEW_ROWS}),

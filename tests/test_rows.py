@@ -224,7 +224,17 @@ def test_checks_look_at_every_pair_that_may_meet():
 
 @pytest.mark.parametrize(
     ("compute", "gpus", "threads", "loaders"),
-    [({}, 0, 1, 0), ({}, 0, 8, 0), ({}, 2, 8, 3), ({}, 2, 4, 1), ({}, 1, 1, 0), ({"workers": 5}, 0, 1, 5)],
+    [
+        ({}, 0, 1, 0),
+        ({}, 0, 8, 0),
+        ({}, 2, 8, 3),
+        ({}, 2, 4, 1),
+        ({}, 1, 1, 0),
+        ({"workers": 5}, 0, 1, 5),
+        ({}, 1, 32, 8),
+        ({}, 2, 32, 8),
+        ({"workers": 20}, 1, 32, 20),
+    ],
 )
 def test_data_loaders_take_the_cores_that_gpus_leave(compute, gpus, threads, loaders):
     assert specs.loaders(Compute(**compute), gpus, threads) == loaders

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OneCycleLR, OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from test_checks import settings  # noqa: F401, a fixture
 
@@ -17,14 +17,18 @@ STEP = {
 }
 
 
+def with_gamma(gamma):
+    return {**STEP, "schedule": {**STEP["schedule"], "gamma": gamma}}
+
+
 class Stage:
     """Steps the schedulers as mmengine's hook does: after an iteration, or after an epoch."""
 
-    def __init__(self):
+    def __init__(self, recipe=STEP):
         self.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
         wrapper = OptimWrapper(self.optimizer)
         self.built = [
-            PARAM_SCHEDULERS.build({**config, "optimizer": wrapper}) for config in schedules(STEP, EPOCHS)
+            PARAM_SCHEDULERS.build({**config, "optimizer": wrapper}) for config in schedules(recipe, EPOCHS)
         ]
 
     def epochs(self, first, last):
@@ -41,16 +45,66 @@ class Stage:
                 scheduler.step()
 
 
-def expected(iteration):
-    """Linear from 0.001 of the rate over 25 iterations; a tenth after epoch 8 of 12, a hundredth after 11."""
+def expected(iteration, gamma=0.1):
+    """Linear from 0.001 of the rate over 25 iterations; times gamma after epoch 8 of 12, and after 11."""
     warm = min(1, 0.001 + 0.999 * iteration / (25 - 1))
     epoch = iteration // ITERATIONS
-    return RATE * warm * 0.1 ** ((epoch >= 8) + (epoch >= 11))
+    return RATE * warm * gamma ** ((epoch >= 8) + (epoch >= 11))
 
 
-def test_the_step_schedule_is_that_of_the_official_recipe():
-    rates = list(Stage().epochs(0, EPOCHS))
-    assert rates == pytest.approx([expected(i) for i in range(ITERATIONS * EPOCHS)], rel=1e-6)
+@pytest.mark.parametrize("gamma", [0.1, 0.3])
+def test_the_step_schedule_is_that_of_the_official_recipe(gamma):
+    """Which has gamma 0.1."""
+    rates = list(Stage(with_gamma(gamma)).epochs(0, EPOCHS))
+    assert rates == pytest.approx([expected(i, gamma) for i in range(ITERATIONS * EPOCHS)], rel=1e-6)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, EPOCHS])
+def test_the_one_cycle_schedule_is_torchs_over_the_whole_stage(epochs):
+    """At its end, the rate is nearly 0."""
+    ours, theirs = (torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE) for _ in range(2))
+    recipe = {**STEP, "schedule": {"kind": "one-cycle"}}
+    (config,) = schedules(recipe, epochs)
+    config = {key: value for key, value in config.items() if key not in ("type", "convert_to_iter_based")}
+    built = OneCycleLR.build_iter_from_epoch(optimizer=OptimWrapper(ours), epoch_length=ITERATIONS, **config)
+    reference = torch.optim.lr_scheduler.OneCycleLR(theirs, RATE, total_steps=epochs * ITERATIONS)
+    for step in range(epochs * ITERATIONS):
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"]), step
+        if step + 1 < epochs * ITERATIONS:
+            ours.step()
+            theirs.step()
+            built.step()
+            reference.step()
+    assert ours.param_groups[0]["lr"] < RATE / 1e5
+
+
+@pytest.mark.parametrize(
+    ("part", "epochs", "drop"),
+    [
+        (11 / 12, 18, 17),  # 16.5
+        (11 / 12, 42, 39),  # 38.5
+        (11 / 12, 6, 6),  # 5.5
+        (1 / 2, 5, 3),
+        (1 / 2, 7, 4),
+        (1 / 6, 15, 3),  # 2.5
+        (0.145, 100, 15),  # 14.5, of which floats make 14.499999999999998
+        (2 / 3, 12, 8),
+        (2 / 3, 8, 5),  # 5.33
+        (3 / 4, 36, 27),
+        (1 / 1000, 12, 1),  # no drop comes before the first epoch
+    ],
+)
+def test_a_rate_drops_after_the_nearest_epoch_of_a_half_after_the_next(part, epochs, drop):
+    assert milestones((part,), epochs) == [drop]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "drops"), [(12, [8, 11]), (24, [16, 22]), (36, [24, 33]), (18, [12, 17]), (42, [28, 39])]
+)
+@pytest.mark.parametrize("digits", [4, 6, 8, 16])
+def test_a_fraction_means_the_same_with_any_digits(digits, epochs, drops):
+    """Those of 1x, 2x and 3x are mmdet's; at 18 and 42 epochs, 11/12 is a half."""
+    assert milestones([round(part, digits) for part in (2 / 3, 11 / 12)], epochs) == drops
 
 
 @pytest.mark.parametrize("interrupted", [1, 9])

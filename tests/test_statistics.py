@@ -90,6 +90,8 @@ def test_a_rank_correlation_is_scipys_and_its_interval_repeats():
     )  # fmt: skip
     expected = resampled.confidence_interval
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.05)
+    mirrored = rank_correlation(x, [-value for value in y])  # both ends leave out as many samples
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low))
 
 
 @pytest.mark.parametrize(("x", "y"), [([1, 2], [3, 4]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [5, 5, 5])])
@@ -97,8 +99,8 @@ def test_two_orders_or_equal_ones_have_no_correlation(x, y):
     assert rank_correlation(x, y).rho is None
 
 
-def rows(arm, chain, kind, aps, student="s"):
-    return [(arm, student, "r", chain, seed, kind, ap) for seed, ap in aps.items()]
+def rows(arm, chain, kind, aps, student="s", recipe="r"):
+    return [(arm, student, recipe, chain, seed, kind, ap) for seed, ap in aps.items()]
 
 
 def seeds(*groups):
@@ -141,10 +143,15 @@ def test_the_same_runs_and_other_lengths_are_said():
             rows("bgs", "b@2", "bbox", ARM),
             rows("direct", "b@2", "bbox", ARM),
             rows("long", "b@6", "bbox", ARM),
+            rows("other", "b@2", "bbox", ARM, recipe="other"),
         ),
-        [("bgs", "direct"), ("long", "direct")],
+        [("bgs", "direct"), ("long", "direct"), ("other", "direct")],
     )
-    assert [c.verdict for c in found] == ["the same runs", "no difference shown (6 against 2 epochs)"]
+    assert [c.verdict for c in found] == [
+        "the same runs",
+        "no difference shown (6 against 2 epochs)",
+        "no difference shown",
+    ]
 
 
 def test_orders_are_ranked_beside_their_predicted_costs():
@@ -176,3 +183,19 @@ def test_orders_are_ranked_beside_their_predicted_costs():
     for prediction in order_study.PREDICTIONS:
         expected = stats.spearmanr(ranked[prediction], ranked["AP"]).statistic
         assert rho[prediction] == pytest.approx(expected)
+
+
+def test_orders_are_ranked_within_their_arm():
+    costs = {(x, y): 0.1 for x in "sab" for y in "sab" if x != y}
+    found = seeds(
+        *(rows(arm, chain, "bbox", {0: ap}) for arm, chain, ap in (
+            ("zebra", "a@1+b@1", 1.0), ("zebra", "b@1+a@1", 2.0), ("ant", "a@1", 9.0), ("ant", "b@1", 8.0)
+        ))
+    )  # fmt: skip
+    ranked = order_study.rank_orders(found, "s", costs, {})
+    assert ranked[["arm", "chain", "rank"]].to_numpy().tolist() == [
+        ["zebra", "b@1+a@1", 1],
+        ["zebra", "a@1+b@1", 2],
+        ["ant", "a@1", 1],
+        ["ant", "b@1", 2],
+    ]

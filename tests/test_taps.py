@@ -1,6 +1,7 @@
 """Where features are read, and how levels are paired."""
 
 import pytest
+import torch
 from conftest import build
 
 from mtpd.detectors import taps
@@ -33,6 +34,22 @@ def test_levels_are_paired_by_stride_not_by_index():
     assert [(s.stride, t.stride) for s, t in pairs] == [(8, 8), (16, 16)]
     with pytest.raises(ValueError, match="share no stride"):
         taps.pair_by_stride(levels(8), levels(4))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_detector_whose_taps_are_found_is_as_before(training):
+    detector = build("r18_w8").train(training)
+    taps.find_taps(detector)
+    assert all(module.training == training for module in detector.modules())
+    assert not any(module._forward_hooks for module in detector.modules())
+
+
+@pytest.mark.parametrize("grid", [(4, 6), (8, 6), (4, 12), (5, 7)])
+def test_features_of_another_height_or_width_are_resized(grid):
+    source = torch.rand(1, 2, 4, 6)
+    resized = taps.on_grid(source, torch.zeros(1, 3, *grid))
+    assert resized.shape == (1, 2, *grid)
+    assert (resized is source) == (grid == (4, 6))
 
 
 def test_taps_of_student_and_teacher_can_be_named():

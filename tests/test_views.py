@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mtpd.adaptation.cost import measure
-from mtpd.data import pipelines, shapes
+from mtpd.data import pipelines, shapes, views
 from mtpd.data.views import View, at_scales, key
 from mtpd.detectors import checkpoints, configs
 from mtpd.distill.distiller import Distiller
@@ -82,6 +82,20 @@ def test_padding_is_the_same_part_of_the_batch_at_every_scale():
         for one, image in zip(seen, images, strict=True):
             assert ((one[0] != 0).nonzero().max(0).values + 1).tolist() == list(image.shape[1:])
     assert preprocessor.pad_size_divisor == 32  # the detector's own is as it was
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.5, 0.75, 1.25, 1.5, 2])
+def test_no_image_is_cut_at_any_scale(scale):
+    """The padded batch is as large as its largest image; sides that end in a half are rounded alike."""
+    preprocessor = build("r18_w8").data_preprocessor
+    for height in range(1, 12):
+        width = 13 - height
+        pixels = np.full((height, width, 3), 255, np.uint8)
+        image = views._at_scale({"unresized": pixels, "img_shape": (height, width)}, scale)
+        seen = View(preprocessor, scale)({key(scale): [image]}, (height, width))
+        assert seen.shape == (1, *image.shape)
+        assert min(seen.shape) > 0
+        assert (seen != 0).all()
 
 
 def test_costs_do_not_depend_on_the_padding_of_a_detector():

@@ -64,11 +64,11 @@ class Split:
         return median(areas) ** 0.5 if areas else 0
 
 
-def splits(folder: Path) -> dict[str, Split]:
-    """The splits ``train`` and ``val`` below a folder; a ``test`` split stands in for a missing ``val``.
+def annotation_files(folder: Path) -> dict[str, Path]:
+    """Those of the splits ``train`` and ``val`` below a folder; ``test`` stands in for a missing ``val``.
 
     Raises:
-        NoDataset: one is missing or not unique, the images of one are not there, or both have the same image.
+        NoDataset: one is missing or not unique.
     """
     if not folder.is_dir():
         raise NoDataset(f"{folder}: no such folder")
@@ -76,6 +76,19 @@ def splits(folder: Path) -> dict[str, Split]:
     if missing := [name for name in ("train", "val") if name not in found]:
         expected = f"expected a COCO annotation file for {' and one for '.join(missing)}"
         raise NoDataset(f"{folder}: {_what_is_there(folder)}; {expected}")
+    return found
+
+
+def splits(folder: Path, found: dict[str, Path]) -> dict[str, Split]:
+    """The splits of a folder.
+
+    Args:
+        folder: of the data set.
+        found: by ``annotation_files``; sound in form (``checks.annotations.malformed``).
+
+    Raises:
+        NoDataset: the images of one are not there, or both have the same image.
+    """
     both = {name: Split(path, _images_of(path, name, folder)) for name, path in found.items()}
     if shared := both["train"].files & both["val"].files:
         raise NoDataset(f"{folder}: train and val share images, or those of one are missing: {min(shared)}")
@@ -85,7 +98,7 @@ def splits(folder: Path) -> dict[str, Split]:
 def _by_split(folder: Path) -> dict[str, Path]:
     """The annotation file of each split, told by the words in its path."""
     by_split: dict[str, list[Path]] = {}
-    for path in _annotation_files(folder):
+    for path in _all_annotation_files(folder):
         for name, word in SPLITS.items():
             if word.search(_below(path, folder)):
                 by_split.setdefault(name, []).append(path)
@@ -100,7 +113,7 @@ def _by_split(folder: Path) -> dict[str, Path]:
     return {name: paths[0] for name, paths in by_split.items()}
 
 
-def _annotation_files(folder: Path) -> list[Path]:
+def _all_annotation_files(folder: Path) -> list[Path]:
     candidates = (path for path in sorted(folder.rglob("*.json")) if not OTHER_TASKS.search(path.name))
     return [path for path in candidates if _is_coco(path)]
 
@@ -121,7 +134,7 @@ def _is_coco(path: Path) -> bool:
 
 def _what_is_there(folder: Path) -> str:
     """What a message says of a folder without the expected files."""
-    if found := _annotation_files(folder):
+    if found := _all_annotation_files(folder):
         return f"found only {', '.join(map(str, found))}"
     for pattern, form in (("*.xml", "Pascal VOC"), ("*.yaml", "YOLO"), ("labels", "YOLO")):
         if next(folder.rglob(pattern), None):
@@ -139,12 +152,7 @@ def _roots(name: Path, folder: Path) -> list[Path]:
 
 def _images_of(annotations: Path, split: str, folder: Path) -> Path:
     """The folder in which the first images of a split are."""
-    names = [image.get("file_name") for image in files.read_json(annotations)["images"]]
-    if not names:
-        raise NoDataset(f"{annotations}: lists no images")
-    if None in names:
-        raise NoDataset(f"{annotations}: images[{names.index(None)}] has no file_name")
-    names = names[:LOOKED_AT]
+    names = [image["file_name"] for image in files.read_json(annotations)["images"][:LOOKED_AT]]
     roots = _roots(Path(names[0]), folder)
     complete = [root for root in roots if all((root / name).exists() for name in names)]
     if not complete:

@@ -147,10 +147,11 @@ def _in_cache(wanted: Wanted) -> Path | None:
     for found in (cache() / wanted.name, torch_cache() / wanted.name):
         if not found.is_file():
             continue
-        if files.sha256(found).startswith(wanted.sha256):
+        wrong = files.what_is_wrong(found, wanted.sha256)
+        if not wrong:
             print(f"{wanted.name}: taken from {found}")
             return found
-        print(f"{found}: not used, its SHA-256 does not begin with {wanted.sha256}")
+        print(f"{found}: not used: {wrong}")
     return None
 
 
@@ -183,17 +184,16 @@ def _by_hand(wanted: Wanted) -> str:
 
 
 def _from_address(address: str, wanted: Wanted, partial: Path, sleep: Callable[[float], None]) -> str | None:
-    """None if the whole file has arrived with the right hash; else what is wrong."""
+    """None if the whole file has arrived, and is the right one; else what is wrong."""
     resumes = _size(partial) > 0
     if problem := _all_bytes(address, partial, sleep):
         return problem
-    found = files.sha256(partial)
-    if found.startswith(wanted.sha256):
+    if not (wrong := files.what_is_wrong(partial, wanted.sha256)):
         return None
     partial.unlink()
     if resumes:  # its beginning may have come from another address, or from before the file changed
         return _from_address(address, wanted, partial, sleep)
-    return f"found SHA-256 {found[:16]}..., expected {wanted.sha256}: not the expected file"
+    return wrong
 
 
 def _all_bytes(address: str, partial: Path, sleep: Callable[[float], None]) -> str | None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import uuid
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,38 @@ def _known_sha256(path: str, *version: int) -> str:
 
 
 def require_hash(path: str | Path, expected: str) -> None:
-    """Check that the SHA-256 of a file begins with these hex digits.
+    """Check that the SHA-256 of a file begins with these hex digits; with none of them, nothing is checked.
 
     Raises:
         ValueError: it does not.
     """
+    if expected and (wrong := what_is_wrong(path, expected)):
+        raise ValueError(f"{path}: {wrong}")
+
+
+def what_is_wrong(path: str | Path, expected: str) -> str:
+    """Why this is not the file whose SHA-256 begins with these hex digits ('' if unknown); '' if it is."""
+    if instead := what_instead(path):
+        return instead
     found = sha256(path)
-    if not found.startswith(expected):
-        raise ValueError(f"{path}: found SHA-256 {found[:16]}..., expected {expected}: not the expected file")
+    if found.startswith(expected):
+        return ""
+    return f"found SHA-256 {found[:16]}..., expected {expected}: not the expected file"
+
+
+def what_instead(path: str | Path) -> str:
+    """What often lies in the place of a checkpoint or zip file, and what to do; '' if it is none of that."""
+    with open(path, "rb") as file:
+        start = file.read(100)
+    if not start:
+        return "an empty file: copy or download it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself: run 'git lfs pull' in its repository"
+    if start.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"<"):  # servers also answer errors with XML
+        return "an HTML page, not the file itself: see in a browser what it says, and download the file"
+    if start.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):
+        return "a zip file that is cut off: copy or download it again"
+    return ""
 
 
 def require_room(folder: Path, size: int) -> None:

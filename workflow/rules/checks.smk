@@ -8,8 +8,8 @@ import os
 import subprocess
 from collections import Counter
 
-from mtpd import gpus
-from mtpd.checks import disk, schedules, subjects
+from mtpd import gpus, machine
+from mtpd.checks import counts, disk, schedules, shared_memory, subjects, times
 from mtpd.experiment import lengths, stage_graph
 
 
@@ -19,7 +19,8 @@ def check_first():
     if set(workflow.dag_settings.targets) == {"fetched"}:
         return  # a machine with a network, perhaps without GPUs
     wrong = lengths.too_long(experiment, workflow.non_local_exec)
-    wrong = wrong or [*gpu_problems(), *missing_data()] or problems_of_subjects()
+    wrong = wrong or [*gpu_problems(), *shared_memory_problems(), *missing_data(), *files_of_the_future()]
+    wrong = wrong or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 
@@ -47,6 +48,14 @@ def missing_data():
     ]
 
 
+def files_of_the_future():
+    """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
+    named = [*specs.annotations(experiment, layout).values(), *config_files(experiment.detectors)]
+    named += [detector.file for detector in experiment.detectors.values() if detector.file]
+    read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
+    return times.problems([*named, *read], Path(folders.CHECKS))
+
+
 def problems_of_subjects():
     """The problems of data, detectors, recipes and disk space."""
     if not importlib.util.find_spec("torch"):  # with --sdm conda, only the jobs have it
@@ -63,6 +72,9 @@ def problems_of_subjects():
     if not experiment.rehearsal:  # its stages are always too short
         for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(left)):
             logger.warning(line)
+    for line in counts.warnings(spec, passed):
+        logger.warning(line)
+    wrong += counts.problems(spec, passed)
     return wrong + disk.problems(spec, passed, Counter(stage.student for stage in left))
 
 
@@ -88,6 +100,20 @@ def gpu_problems():
         "CUDA_VISIBLE_DEVICES, --resources gpu=...); expected at most as many, or a run on a cluster "
         "(--profile slurm)"
     ]
+
+
+def shared_memory_problems():
+    """A line if this machine has far too little for data loaders; on a cluster, each stage looks at its own node."""
+    if not workflow.local_exec:
+        return []
+    loaders = specs.loaders(compute, compute.gpus, compute.threads)
+    try:
+        machine.require_shared_memory(
+            shared_memory.needed(specs.checks(experiment, layout), loaders), logger.warning
+        )
+    except RuntimeError as error:
+        return [f"compute.workers: {error}"]
+    return []
 
 
 def check_with_torch(spec):

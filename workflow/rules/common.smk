@@ -11,6 +11,7 @@ from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 
+require_sound(workflow.configfiles)
 config_folders = [Path(file).parent for file in reversed(workflow.configfiles)]
 
 try:

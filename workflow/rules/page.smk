@@ -18,6 +18,7 @@ rule analyse:
         runtime=30,
     params:
         script=script("analyse.py"),
+        form=2,  # of the file: one of an older form is made again
     shell:
         "{params.script} --annotations {input.annotations:q} --predictions {input.predictions:q}"
         " --out {output.analysis:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mtpd import files
+from mtpd import files, machine
 from mtpd.detectors.operators import require_gpus
 from mtpd.evaluation.evaluate import evaluate
 from mtpd.experiment import identity, layout
@@ -19,6 +19,7 @@ parser.add_argument("--workers", type=int, default=0, help="data loaders")
 parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
 require_gpus(args.gpus)
+machine.allow_open_files()
 
 spec = files.read_json(args.spec)
 work = Path(layout.work(str(args.metrics.parent)))  # the runner logs there

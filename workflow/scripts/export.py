@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.detectors.checkpoints import CheckpointError
+from mtpd.experiment import scores
 from mtpd.export import predict
 from mtpd.export.export import export
 from mtpd.export.support import ExportError
@@ -21,10 +22,11 @@ parser.add_argument("--numbers", type=Path, required=True, help="export.json to 
 parser.add_argument("--program", type=Path, required=True, help="predict.py to write")
 args = parser.parse_args()
 
-spec, metrics = files.read_json(args.spec), files.read_json(args.metrics)
+spec = files.read_json(args.spec)
 try:
+    metrics = scores.read(args.metrics)
     model, numbers = export(spec["dataset"], spec["detector"], args.student, metrics)
-except (CheckpointError, ExportError, FileNotFoundError) as error:
+except (CheckpointError, ExportError, FileNotFoundError, scores.NoResultError) as error:
     sys.exit(str(error))
 card = student_card.card(spec, numbers, metrics, args.student)
 files.write_bytes(args.model, model)

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mtpd import discover, files, gpus
-from mtpd.checks import annotations
+from mtpd.checks import annotations, counts
 from mtpd.experiment import starter
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
@@ -29,7 +29,9 @@ def main():
     if target.exists():
         sys.exit(f"{target} is there already: choose another NAME, or remove it")
     try:
-        splits = discover.splits(args.data)
+        found = discover.annotation_files(args.data)
+        stop_at([line for path in found.values() for line in annotations.malformed(str(path))])
+        splits = discover.splits(args.data, found)
     except discover.NoDataset as error:
         sys.exit(str(error))
     bad_boxes = look_at(splits)
@@ -50,6 +52,11 @@ def main():
     print(f"next: make check, make plan and make rehearsal, with CONFIG={target}; docs/own-experiment.md")
 
 
+def stop_at(problems):
+    if problems:
+        sys.exit("\n".join(problems))
+
+
 def look_at(splits):
     """Say what the splits have; stop at what would stop the experiment. Whether some boxes are bad."""
     found = []
@@ -57,8 +64,7 @@ def look_at(splits):
         print(f"{name}: {split.annotations}, {split.count} images in {split.images}")
         side = LEAST_SIDE if name == "train" else None
         found += annotations.problems(str(split.annotations), str(split.images), side, skip_bad_boxes=True)
-    if found:
-        sys.exit("\n".join(found))
+    stop_at(found)
     split = splits["train"]
     if split.count < LEAST_IMAGES:
         sys.exit(f"{split.annotations}: found {split.count} images, expected at least {LEAST_IMAGES}")
@@ -81,6 +87,7 @@ def describe(split):
         "count": split.count,
         "size": split.size,
         "object_side": split.object_side,
+        "most_objects": counts.most(str(split.annotations))["objects"],
     }
 
 

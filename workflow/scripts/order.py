@@ -6,7 +6,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.adaptation import levels, probe
 from mtpd.detectors.operators import require_gpus
-from mtpd.experiment import identity, orders
+from mtpd.experiment import identity, orders, scores
 from mtpd.report import provenance
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -21,12 +21,12 @@ require_gpus(args.gpus)
 
 spec = files.read_json(args.spec)
 settings = spec["order"]
+metrics = dict(zip(spec["detectors"], map(scores.read, args.metrics), strict=True))
+provenance.require_same_data(metrics)
+ap = {name: found["bbox"]["AP"] for name, found in metrics.items()}
 costs = probe.adaptation_costs(spec["dataset"], spec["detectors"], args.weights, settings)
 files.write_text(args.costs, costs.to_csv(index=False))
 
-metrics = dict(zip(spec["detectors"], map(files.read_json, args.metrics), strict=True))
-provenance.require_same_data(metrics)
-ap = {name: found["bbox"]["AP"] for name, found in metrics.items()}
 means = levels.over_levels(costs)
 by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
 found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why}

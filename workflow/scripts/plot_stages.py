@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mtpd import files
+from mtpd.experiment import scores
 from mtpd.report import plots, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -19,7 +20,7 @@ rows = files.read_json(args.rows)
 seeds = tables.seed_rows(rows).query("kind == 'bbox'")
 histories = tables.histories(rows)
 ap = {
-    name: files.read_json(path)["bbox"]["AP"]
+    name: scores.read(path)["bbox"]["AP"]
     for name, path in zip(args.detectors, args.detector_metrics, strict=True)
 }
 run = ["arm", "student", "chain", "seed"]

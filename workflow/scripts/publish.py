@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.detectors import checkpoints
+from mtpd.experiment import scores
 from mtpd.report import cards, stamps
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -18,6 +19,6 @@ args = parser.parse_args()
 spec = files.read_json(args.spec)
 for source, target in zip(args.weights, args.out, strict=True):
     checkpoints.save_half_precision(source, target)
-published = zip(spec["detectors"], args.out, map(files.read_json, args.metrics), strict=True)
+published = zip(spec["detectors"], args.out, map(scores.read, args.metrics), strict=True)
 card = cards.cards(spec, {name: (path, found) for name, path, found in published})
 files.write_text(args.card, stamps.stamped(args.card, card))

@@ -2,12 +2,12 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from mtpd import files
-from mtpd.detectors.operators import require_gpus
+from mtpd import files, machine
 from mtpd.experiment import identity, layout
-from mtpd.training import stage
+from mtpd.training import failures
 from mtpd.training.errors import StoppedEarly
 
 STOPPED_EARLY = 75  # EX_TEMPFAIL: call again, and the stage resumes
@@ -25,10 +25,18 @@ parser.add_argument("--progress", default="/dev/stderr", help="where the lines o
 parser.add_argument("--trackers", nargs="*", default=[], help="tensorboard, wandb, mlflow")
 parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
-require_gpus(args.gpus)
 
 folder = args.student.parent
 work, spec = Path(layout.work(str(folder))), files.read_json(args.spec)
+with failures.final_written(work):  # importing torch and mmcv shows a broken driver or installation
+    from mtpd.detectors.operators import require_gpus
+    from mtpd.training import stage
+
+    require_gpus(args.gpus)
+    detectors = (spec["student"], *spec["teachers"])
+    needed = machine.bytes_of_batches(args.workers, spec["recipe"], spec["dataset"], detectors)
+    machine.require_shared_memory(needed, partial(print, "warning:", file=sys.stderr))
+machine.allow_open_files()
 files.write_json(work / layout.LAST_SPEC, spec)
 settings = stage.Stage(
     **spec,

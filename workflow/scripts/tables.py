@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mtpd import files
+from mtpd.experiment import scores
 from mtpd.report import provenance, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -21,7 +22,7 @@ args = parser.parse_args()
 
 rows = files.read_json(args.rows)
 seeds = tables.seed_rows(rows)
-detectors = dict(zip(args.detectors, map(files.read_json, args.detector_metrics), strict=True))
+detectors = dict(zip(args.detectors, map(scores.read, args.detector_metrics), strict=True))
 provenance.require_same_data({**provenance.stage_metrics(rows), **detectors})
 table = tables.main_table(seeds, detectors, pd.read_csv(args.complexity, index_col=0))
 

@@ -46,24 +46,30 @@ def problems(
         skip_bad_boxes: whether boxes that are empty or outside their image are accepted.
         say: takes lines of progress where there are many images.
     """
+    if wrong := malformed(annotations):
+        return wrong
+    content = coco.parsed(annotations)
+    found = [
+        *_wrong_ids(content),
+        *_wrong_objects(content, skip_bad_boxes),
+        *_wrong_images(content, images, say),
+    ]
+    if least_side and not found and not _has_object(content, least_side):
+        found = [(f"nothing to train with: objects in images of at least {least_side} pixels", "none")]
+    if not least_side and not found and not _has_scored_object(content):
+        found = [("nothing to score with: objects that are no crowd", "none")]
+    return [f"{annotations}: {line}" for line in _by_kind(found)]
+
+
+def malformed(annotations: str) -> list[str]:
+    """What is wrong with the form of a COCO annotation file: a line for each kind of problem."""
     try:
         content = coco.parsed(annotations)
     except FileNotFoundError:
         return [f"{annotations}: no such file"]
     except (OSError, ValueError) as error:
         return [f"{annotations}: not a JSON file: {error}"]
-    found = list(_malformed(content))
-    if not found:
-        found = [
-            *_wrong_ids(content),
-            *_wrong_objects(content, skip_bad_boxes),
-            *_wrong_images(content, images, say),
-        ]
-    if least_side and not found and not _has_object(content, least_side):
-        found = [(f"nothing to train with: objects in images of at least {least_side} pixels", "none")]
-    if not least_side and not found and not _has_scored_object(content):
-        found = [("nothing to score with: objects that are no crowd", "none")]
-    return [f"{annotations}: {line}" for line in _by_kind(found)]
+    return [f"{annotations}: {line}" for line in _by_kind(list(_malformed(content)))]
 
 
 def unknown_categories(annotations: str, names: list[str]) -> str:

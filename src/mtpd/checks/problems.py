@@ -12,12 +12,13 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import files
-from mtpd.checks import annotations
+from mtpd.checks import annotations, counts
 from mtpd.checks.overlap import same_images
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
+from mtpd.checks.untrained import untrained
 from mtpd.data import coco, shapes, stand_in
-from mtpd.detectors import checkpoints, configs, taps
+from mtpd.detectors import checkpoints, class_names, configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.detectors.operators import require_cuda_operators
 from mtpd.training import optimisation
@@ -88,13 +89,15 @@ class Checks:
     def split(self, name: str) -> dict:
         split, accepted = self.dataset[name], self.dataset["skip_bad_boxes"]
         least_side = self.dataset["min_image_side"] if name == "train" else None
-        found = annotations.problems(**split, least_side=least_side, skip_bad_boxes=accepted, say=self.say)
+        places = split["annotations"], split["images"]
+        found = annotations.problems(*places, least_side, accepted, self.say)
         if found:
             raise Wrong(*found)
         for told in (annotations.accepted_boxes, annotations.too_small):
             for line in told(split["annotations"]):
                 self.say(line)
-        return {"images": coco.count_images(split["annotations"])}
+        path = split["annotations"]
+        return {"images": coco.count_images(path), "most": counts.most(path)}
 
     def segmentations(self, name: str) -> None:
         masks = any(map(_has_masks, self.specs.values()))
@@ -106,6 +109,8 @@ class Checks:
         strange = sorted(set(coco.classes_of(path)) - set(self.classes))
         if strange:
             raise Wrong(annotations.unknown_categories(path, strange))
+        if line := untrained(self.dataset["train"]["annotations"], path):
+            self.say(line)
 
     def overlap(self) -> None:
         """Told, but not refused: few such images in a published data set change little."""
@@ -130,7 +135,9 @@ class Checks:
                 f"{begins}: cannot be trained here, its loss fails with {given} alone: {_first_line(error)}; "
                 "take another config, or use it only as a teacher that has 'file' or 'url'"
             ) from error
-        return {"numbers": sum(tensor.numel() for tensor in built.state_dict().values()), "masks": masks}
+        numbers = sum(tensor.numel() for tensor in built.state_dict().values())
+        limits = counts.limits(getattr(built, "test_cfg", None))
+        return {"numbers": numbers, "masks": masks, "limits": limits}
 
     def recipe(self, name: str) -> None:
         recipe = self.recipes[name]
@@ -170,7 +177,7 @@ class Checks:
     def _attempt(self, name: str) -> nn.Module | Exception:
         """A detector, or why it cannot be built."""
         try:
-            return _build(self.specs[name], self.classes)
+            return _build(self.specs[name], self.classes, self.say)
         except Exception as error:  # a user's config can raise anything
             return error
 
@@ -196,8 +203,13 @@ def _has_masks(spec: dict) -> bool:
     return "mask_head" in (model.get("roi_head") or {})
 
 
-def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
+def _build(spec: dict, classes: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
     """A detector, with the weights of its file if it has one.
+
+    Args:
+        spec: of the detector.
+        classes: of the data.
+        say: takes a line where some of its classes are not the data's; and see ``checkpoints.load_weights``.
 
     Raises:
         CheckpointError: the file does not fit, or none of its classes is the data's.
@@ -206,13 +218,15 @@ def _build(spec: dict, classes: tuple[str, ...]) -> nn.Module:
         config = configs.load_config(spec["config"], spec["overrides"], classes)
         return configs.build(configs.without_pretraining(config))
     files.require_hash(spec["file"], spec["sha256"] or "")
-    detector = checkpoints.load(spec, spec["file"], classes)
+    detector = checkpoints.load(spec, spec["file"], classes, say)
     own = detector.dataset_meta["classes"]
+    differences = class_names.differences(own, classes)
     if not set(own) & set(classes):
-        some = f"{', '.join(own[:3])}, ... against {', '.join(classes[:3])}, ..."
         raise checkpoints.CheckpointError(
-            f"{spec['file']}: none of its classes is a class of the data set: {some}"
+            f"{spec['file']}: none of its classes is a class of the data set: {differences}"
         )
+    if differences:
+        say(f"{spec['file']}: only classes of equal names are the same: {differences}")
     return detector
 
 

@@ -6,6 +6,8 @@ import os
 
 from mmengine.config import Config, ConfigDict
 
+from mtpd.data import resizing  # noqa: F401 (registers Resize)
+
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 

@@ -18,6 +18,8 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from mtpd.data.resizing import scaled
+
 
 def key(scale: float) -> str:
     """Where a batch has its images at a scale, relative to those that its pipeline resizes."""
@@ -65,7 +67,7 @@ class PackAtScales(PackDetInputs):
 def _at_scale(results: dict, scale: float) -> Tensor:
     """3 x H x W, uint8."""
     height, width = results["img_shape"]
-    image = mmcv.imresize(results["unresized"], (round(width * scale), round(height * scale)))
+    image = mmcv.imresize(results["unresized"], (scaled(width, scale), scaled(height, scale)))
     if results.get("flip"):
         image = mmcv.imflip(image, results["flip_direction"])
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
@@ -90,6 +92,6 @@ class View(nn.Module):
         """N x 3 x H x W. Args: ``size``, height and width of the padded batch at scale 1."""
         images = self.preprocessor({"inputs": list(batch[key(self.scale)])}, False)["inputs"]
         bottom, right = (
-            round(padded * self.scale) - own for padded, own in zip(size, images.shape[2:], strict=True)
+            scaled(padded, self.scale) - own for padded, own in zip(size, images.shape[2:], strict=True)
         )
         return pad(images, (0, right, 0, bottom), value=self.preprocessor.pad_value)

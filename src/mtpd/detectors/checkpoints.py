@@ -1,90 +1,23 @@
-"""Checkpoints: read as data, loaded only if they fit, written in the form that stock mmdet reads."""
+"""Checkpoints: loaded only if they fit, written in the form that stock mmdet reads."""
 
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import checkpoint as tables
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 import mtpd
 from mtpd import fetch
 from mtpd.detectors import configs
+from mtpd.detectors.reading import CheckpointError, read_checkpoint, read_weights
 from mtpd.experiment.layout import DOWNLOADS
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is unusable; the message names the file and the first wrong tensors."""
-
-
-class Skipped:
-    """Stands for an object of a checkpoint that is neither read nor run, like a log or a method of it."""
-
-    def __init__(self, *args):
-        pass
-
-    def __setstate__(self, state):
-        pass
-
-
-# Objects that mmengine and mmcv write beside the weights. Dictionaries are read as such; the rest is skipped.
-KNOWN = {
-    "builtins.getattr": Skipped,  # the logs in message_hub hold their methods
-    "mmengine.logging.history_buffer.HistoryBuffer": Skipped,
-    "mmengine.config.config.Config": Skipped,
-    "mmengine.config.config.ConfigDict": OrderedDict,
-    "mmcv.utils.config.Config": Skipped,
-    "mmcv.utils.config.ConfigDict": OrderedDict,
-}
-
-
-def _allow_list() -> list:
-    """What a checkpoint may contain besides tensors and plain values: arrays of numbers, and ``KNOWN``."""
-    dtypes = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
-    reconstruct, scalar = np.empty(0).__reduce__()[0], np._core.multiarray.scalar
-    of_numpy_1 = [
-        (reconstruct, "numpy.core.multiarray._reconstruct"),
-        (scalar, "numpy.core.multiarray.scalar"),
-    ]
-    known = [(stand_in, name) for name, stand_in in KNOWN.items()]
-    return [np.ndarray, np.dtype, scalar, reconstruct, *dtypes, *of_numpy_1, *known]
-
-
-def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
-    """Read a checkpoint as data; no code in it can run.
-
-    Raises:
-        CheckpointError: the file is damaged, or contains more than tensors, plain values and ``KNOWN``.
-    """
-    try:
-        with torch.serialization.safe_globals(_allow_list()):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: refused, not a plain checkpoint: {(str(error) or type(error).__name__).splitlines()[0]}"
-        ) from error
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{path}: refused, not a plain checkpoint: no dictionary")
-    if "state_dict" in checkpoint:
-        _require_tensors(path, checkpoint["state_dict"])
-    return checkpoint
-
-
-def _require_tensors(path: str | Path, weights) -> None:
-    others = ["state_dict"]
-    if isinstance(weights, dict):
-        others = [name for name, value in weights.items() if not isinstance(value, Tensor)]
-    if others:
-        names = ", ".join(map(str, others[:3]))
-        raise CheckpointError(f"{path}: refused, not a plain checkpoint: no tensors: {names}")
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)
@@ -152,40 +85,51 @@ def provenance(path: str | Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The weights as the file names them, with the versions of the modules (``_metadata``) if it has them.
-
-    Raises:
-        CheckpointError: see ``read_checkpoint``; or there is something else than a tensor among them.
-    """
-    checkpoint = read_checkpoint(path)
-    weights = checkpoint.get("state_dict", checkpoint)
-    _require_tensors(path, weights)
-    return weights
-
-
-def load_weights(detector: nn.Module, path: str | Path) -> None:
+def load_weights(detector: nn.Module, path: str | Path, say: Callable[[str], None] = print) -> None:
     """Load a checkpoint as mmdet does, so its modules rename what older versions named otherwise.
 
     After that, every tensor must fit. Only two are as you like: counters of batch norms, which old files do
-    not have, and constants of the data preprocessor, which come from the config.
+    not have, and constants of the data preprocessor, which come from the config. If the tensors fit only
+    without a prefix that all their names have (``module.``), it is left out.
+
+    Args:
+        detector: changed in place.
+        path: of the checkpoint.
+        say: takes a line where a prefix is left out; and see ``read_weights``.
 
     Raises:
-        CheckpointError: tensors are missing, unexpected, or have the wrong shape.
+        CheckpointError: tensors are missing, unexpected, or have the wrong shape; and see ``read_weights``.
     """
-    wrong = _load_where_it_fits(detector, path)
-    if any(wrong.values()):
-        found = "; ".join(f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in wrong.items() if v)
-        raise CheckpointError(f"{path}: does not fit its detector: {found}")
+    weights, prefix = read_weights(path, say), ""
+    wrong = {prefix: _load_where_it_fits(detector, path, weights)}
+    while any(wrong[prefix].values()) and (part := _shared_part(weights)):
+        consume_prefix_in_state_dict_if_present(weights, part)
+        prefix += part
+        wrong[prefix] = _load_where_it_fits(detector, path, weights)
+    best = min(wrong, key=lambda tried: sum(map(len, wrong[tried].values())))
+    without = f" without {best!r}, with which all names in the file begin" if best else ""
+    if any(wrong[best].values()):
+        found = "; ".join(f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in wrong[best].items() if v)
+        raise CheckpointError(f"{path}: does not fit its detector{without}: {found}")
+    if best:
+        say(f"{path}: {len(weights)} tensors are read{without}")
 
 
-def _load_where_it_fits(detector: nn.Module, path: str | Path) -> dict[str, list[str]]:
+def _shared_part(weights: dict[str, Tensor]) -> str:
+    """The first part of the names, with its dot, if all names have the same one; else ''."""
+    parts = {"".join(name.partition(".")[:2]) for name in weights}
+    return parts.pop() if len(parts) == 1 and all("." in part for part in parts) else ""
+
+
+def _load_where_it_fits(
+    detector: nn.Module, path: str | Path, weights: dict[str, Tensor]
+) -> dict[str, list[str]]:
     """Names of tensors by what is wrong with them."""
     results = []
     handle = detector.register_load_state_dict_post_hook(lambda _module, result: results.append(result))
     misshapen = []
     try:
-        detector.load_state_dict(read_weights(path), strict=False)
+        detector.load_state_dict(weights, strict=False)
     except RuntimeError as error:  # torch raises for these alone, and only says their names
         misshapen = re.findall(r"size mismatch for (\S+):", str(error))
         if not misshapen:
@@ -200,11 +144,13 @@ def _load_where_it_fits(detector: nn.Module, path: str | Path) -> dict[str, list
     }
 
 
-def load(spec: dict, path: str | Path, classes: tuple[str, ...]) -> nn.Module:
+def load(
+    spec: dict, path: str | Path, classes: tuple[str, ...], say: Callable[[str], None] = print
+) -> nn.Module:
     """A detector (``config`` and ``overrides``) with the weights of a checkpoint, which must fit.
 
     Its heads are built for the classes that the checkpoint names, or else for ``classes``; its
-    ``dataset_meta`` holds them.
+    ``dataset_meta`` holds them. ``say`` is as for ``load_weights``.
 
     Raises:
         CheckpointError: see ``load_weights``.
@@ -212,7 +158,7 @@ def load(spec: dict, path: str | Path, classes: tuple[str, ...]) -> nn.Module:
     classes = classes_of_checkpoint(path) or classes
     config = configs.load_config(spec["config"], spec["overrides"], classes)
     detector = configs.build(configs.without_pretraining(config))
-    load_weights(detector, path)
+    load_weights(detector, path, say)
     detector.dataset_meta = {"classes": classes}
     return detector
 

@@ -45,10 +45,13 @@ def _adaptor(own: int, theirs: int, kind: str) -> nn.Module:
     return adaptor
 
 
-def _relative(boxes, shape) -> Tensor:
-    """Boxes (x1, y1, x2, y2) from pixels to fractions of the batch's width and height, padding included."""
-    pixels = boxes if isinstance(boxes, Tensor) else boxes.tensor
-    return pixels / pixels.new_tensor([shape[3], shape[2], shape[3], shape[2]])
+def _relative(samples: list, shape) -> list[Tensor]:
+    """Each image's boxes (x1, y1, x2, y2), as fractions of the batch's width and height, padding included."""
+    given = [sample.gt_instances.bboxes for sample in samples]
+    pixels = [boxes if isinstance(boxes, Tensor) else boxes.tensor for boxes in given]
+    size = torch.tensor([shape[3], shape[2], shape[3], shape[2]], dtype=pixels[0].dtype)
+    size = size.to(pixels[0].device, non_blocking=True)  # a GPU would stop for a copy that blocks
+    return [boxes / size for boxes in pixels]
 
 
 def _same_images(student: nn.Module, teacher: nn.Module) -> bool:
@@ -139,7 +142,7 @@ class Distiller(BaseModel):
         modules = {tap.module for link in self.links for tap in link.student_taps}
         with taps.recorded(self.student, modules) as features:
             losses = self.student(inputs, data_samples, mode="loss")
-        boxes = [_relative(sample.gt_instances.bboxes, inputs.shape) for sample in data_samples]
+        boxes = _relative(data_samples, inputs.shape)
         joined = zip(self.links, self.teachers, teacher_inputs, strict=True)
         for number, (link, teacher, images) in enumerate(joined, 1):
             taught = self._teacher_features(link, teacher, images)

@@ -13,7 +13,6 @@ from mtpd.evaluation.truth import Truth
 ALL_SIZES, MOST_DETECTIONS = 0, 2  # indices in pycocotools' precision: any area, 100 detections an image
 LEAST_SCORE = 0.3  # of the detections that count as objects found, in confusions and by image
 LEAST_IOU = 0.5
-NOTHING = "nothing"  # stands for a missed object's prediction, and for the truth of a false one
 
 
 def analyse(annotations: str | Path, predictions: list[dict]) -> dict:
@@ -24,31 +23,34 @@ def analyse(annotations: str | Path, predictions: list[dict]) -> dict:
         predictions: COCO results of one detector.
 
     Returns:
-        ``class_ap``: COCO's AP (points) by class, None where the split has no object of it;
+        ``classes``: their names; all else refers to them by their place in this list;
+        ``class_ap``: COCO's AP (points) of each class, None where the split has no object of it;
         ``precision``: at IoU 0.5, for the recalls 0, 0.01, ... 1, mean over the classes that have objects;
-        ``confusion``: triples (true class, predicted class, count), see ``match``;
+        ``confusion``: triples (true class, predicted class, count), None for nothing, see ``match``;
         ``images``: by image id, how many objects were found, reported falsely, and missed.
     """
     truth = Truth(annotations)
-    names = {number: name for name, number in truth.category_ids.items()}
     evaluation = truth.evaluated(predictions, "bbox")
     precision = evaluation.eval["precision"][:, :, :, ALL_SIZES, MOST_DETECTIONS]  # IoU x recall x class
     known = (precision > -1).all((0, 1))
-    by_class = dict(zip(evaluation.params.catIds, 100 * precision.mean((0, 1)), strict=True))
-    confusion, images = _compare(truth.annotations, predictions, names)
+    class_ap = zip(100 * precision.mean((0, 1)), known, strict=True)
+    names = {number: name for name, number in truth.category_ids.items()}
+    numbers = list(evaluation.params.catIds)
+    confusion, images = _compare(truth.annotations, predictions)
     return {
-        "class_ap": {
-            names[number]: float(by_class[number]) if there else None
-            for number, there in zip(evaluation.params.catIds, known, strict=True)
-        },
+        "classes": [names[number] for number in numbers],
+        "class_ap": [float(ap) if there else None for ap, there in class_ap],
         "precision": precision[0][:, known].mean(1).round(5).tolist() if known.any() else [],
-        "confusion": [[*pair, count] for pair, count in sorted(confusion.items())],
+        "confusion": [
+            [None if number is None else numbers.index(number) for number in pair] + [count]
+            for pair, count in confusion.items()
+        ],
         "images": images,
     }
 
 
-def _compare(annotations: list[dict], predictions: list[dict], names: dict[int, str]) -> tuple[Counter, dict]:
-    """Confusions over all images, and counts by image."""
+def _compare(annotations: list[dict], predictions: list[dict]) -> tuple[Counter, dict]:
+    """Confusions over all images, by pairs of category ids, and counts by image."""
     objects, found = defaultdict(list), defaultdict(list)
     for item in annotations:
         objects[item["image_id"]].append(item)
@@ -58,7 +60,7 @@ def _compare(annotations: list[dict], predictions: list[dict], names: dict[int, 
     confusion, images = Counter(), {}
     for image in sorted(objects.keys() | found.keys()):
         pairs = match(objects[image], found[image])
-        confusion.update((names.get(true, NOTHING), names.get(said, NOTHING)) for true, said in pairs)
+        confusion.update(pairs)
         right = sum(true == said for true, said in pairs)
         false = sum(said is not None for _, said in pairs) - right
         missed = sum(true is not None for true, _ in pairs) - right

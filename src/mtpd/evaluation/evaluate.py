@@ -8,7 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
 from mtpd.data import coco, pipelines
-from mtpd.detectors import checkpoints, configs
+from mtpd.detectors import checkpoints, class_names, configs
 from mtpd.evaluation.metrics import CocoPredictions
 from mtpd.evaluation.truth import DEFAULT
 
@@ -32,8 +32,11 @@ def evaluate(
     config = configs.load_config(detector["config"], detector["overrides"], classes)
     pipelines.add_validation(config, pipelines.at_scale(dataset, detector), classes, workers)
     model = checkpoints.load(detector, weights, classes)
+    own = model.dataset_meta["classes"]
+    if differences := class_names.differences(own, classes):
+        print(f"{weights}: only classes of equal names are the same: {differences}")
     evaluator = dataset.get("evaluator", DEFAULT)
-    metric = CocoPredictions(dataset["val"]["annotations"], model.dataset_meta["classes"], evaluator)
+    metric = CocoPredictions(dataset["val"]["annotations"], own, evaluator)
     runner = Runner(
         model=model,
         work_dir=str(work),

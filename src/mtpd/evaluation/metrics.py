@@ -40,7 +40,8 @@ class CocoPredictions(BaseMetric):
         evaluator: ``pycocotools`` or ``faster-coco-eval``.
 
     Raises:
-        ValueError: the file has none of the classes, so that every AP would be 0.
+        ValueError: the file has none of the classes, so that every AP would be 0; or it has no object that is
+            scored, so that there is no AP.
     """
 
     def __init__(self, annotations: str | Path, classes: tuple[str, ...], evaluator: str = DEFAULT):
@@ -51,6 +52,9 @@ class CocoPredictions(BaseMetric):
         if not any(name in ids for name in classes):
             own, others = (", ".join(map(repr, names)) for names in (classes, ids))
             raise ValueError(f"{annotations}: has none of the detector's classes ({own}), but {others}")
+        if all(row.get("iscrowd") for row in self.truth.annotations):
+            count = len(self.truth.annotations)
+            raise ValueError(f"{annotations}: found no object that is scored (no crowd) among {count}")
         self.predictions: list[dict] = []
         self.scores: dict[str, float] = {}
         self.masks = False  # whether the detector gives masks, also where it finds nothing

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from pathlib import Path
 
 import cv2
-import matplotlib
 import mmcv
 import numpy as np
 import torch
 from mmdet.visualization import get_palette
+from mmengine.logging import print_log
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid
 
-from mtpd import files
+from mtpd import files, fonts
+from mtpd.data.resizing import fitted
 from mtpd.evaluation.analysis import LEAST_SCORE
 from mtpd.evaluation.truth import Truth
 
 FILE = "val_samples.jpg"
 IMAGES, COLUMNS = 8, 4  # an image takes two columns: annotated, found
 SIDE, TITLE = 320, 22  # pixels: the square that an image is resized to fit into, the line above it
-WHITE, BLACK = 255, (0, 0, 0)
-FONT = str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"))
+WHITE = 255
+FONT_SIZE = 11  # pixels
 
 
 def draw(truth: Truth, images: Path, predictions: list[dict], path: Path) -> None:
@@ -35,6 +38,8 @@ def draw(truth: Truth, images: Path, predictions: list[dict], path: Path) -> Non
         path: the picture, a JPEG file.
     """
     found = [row for row in predictions if row["score"] >= LEAST_SCORE]
+    if lacking := fonts.warning("".join(truth.category_ids)):
+        print_log(f"{FILE}: {lacking}", "current", logging.WARNING)
     with_masks = any("segmentation" in row for row in predictions)
     tiles = []
     for image in _chosen(truth):
@@ -56,14 +61,17 @@ def _chosen(truth: Truth) -> list[dict]:
 
 def _tile(truth: Truth, pixels: np.ndarray, rows: list[dict], with_masks: bool, title: str) -> Tensor:
     """An image with objects, 3 x (TITLE + SIDE) x SIDE, in OpenCV's order of colours."""
-    small, scale = mmcv.imrescale(pixels, (SIDE, SIDE), return_scale=True)
+    size = pixels.shape[1::-1]
+    _, scale = mmcv.rescale_size(size, (SIDE, SIDE), return_scale=True)
+    small = mmcv.imresize(pixels, fitted(size, (SIDE, SIDE)))
     picture = torch.from_numpy(small).permute(2, 0, 1)
     if rows:
         picture = _with_objects(truth, picture, scale, rows, with_masks)
-    tile = np.full((TITLE + SIDE, SIDE, 3), WHITE, np.uint8)
-    tile[TITLE : TITLE + picture.shape[1], : picture.shape[2]] = picture.permute(1, 2, 0).numpy()
-    cv2.putText(tile, title, (2, TITLE - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, BLACK, 1, cv2.LINE_AA)
-    return torch.from_numpy(tile).permute(2, 0, 1)
+    tile = Image.new("RGB", (SIDE, TITLE + SIDE), "white")
+    tile.paste(Image.fromarray(picture.permute(1, 2, 0).numpy()), (0, TITLE))
+    # OpenCV would write only ASCII.
+    ImageDraw.Draw(tile).text((2, 4), title, "black", ImageFont.truetype(fonts.best(title), FONT_SIZE))
+    return torch.from_numpy(np.array(tile)).permute(2, 0, 1)
 
 
 def _with_objects(truth: Truth, picture: Tensor, scale: float, rows: list[dict], with_masks: bool) -> Tensor:
@@ -79,5 +87,6 @@ def _with_objects(truth: Truth, picture: Tensor, scale: float, rows: list[dict],
     corners[:, 2:] += corners[:, :2]
     labels = [names[row["category_id"]] + (f" {row['score']:.2f}" if "score" in row else "") for row in rows]
     text = ["black" if sum(colour) > 3 * 128 else "white" for colour in colours]
-    font = {"font": FONT, "font_size": 11, "label_colors": text, "fill_labels": True}
+    path = str(fonts.best("".join(labels)))
+    font = {"font": path, "font_size": FONT_SIZE, "label_colors": text, "fill_labels": True}
     return draw_bounding_boxes(picture, corners, labels, colours, width=2, **font)

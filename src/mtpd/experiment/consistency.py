@@ -30,6 +30,7 @@ def problems(experiment: Experiment) -> list[str]:
         *(line for arm in experiment.arms for line in _arm_problems(experiment, arm)),
         *lengths.too_long(experiment, on_cluster=False),
         *_detector_problems(experiment),
+        *_data_problems(experiment),
         *_precision_problems(experiment),
         *_batch_problems(experiment),
         *_tracker_problems(experiment),
@@ -180,6 +181,12 @@ def _detector_problems(experiment: Experiment) -> Iterator[str]:
                 f"detectors.{key}.train.recipe: found a recipe with inherit: {source}; "
                 "a detector is trained without another; expected a recipe of its own"
             )
+
+
+def _data_problems(experiment: Experiment) -> Iterator[str]:
+    generate = experiment.dataset.generate
+    if generate and generate.train < 2 and rows.ordered_pools(experiment):
+        yield "dataset.generate.train: found 1; expected at least 2, because an arm has a policy"
 
 
 def _is_no_text_in_a_table(name: str) -> bool:

@@ -11,10 +11,23 @@ from mtpd.experiment import chains
 
 Name = Annotated[str, StringConstraints(pattern=f"^{chains.NAME}$")]
 Names = tuple[Name, ...]
-Folder = Annotated[str, StringConstraints(pattern="[^/]$")]  # without a slash at the end
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # numpy takes no larger one
 Side = Annotated[int, Field(ge=32)]
 Scale = tuple[Side, Side]  # width and height that images are resized to fit into, pixels
+
+
+def _without_braces(path: str) -> str:
+    if "{" in path or "}" in path:
+        raise ValueError(
+            f"found {path!r}; expected a path without braces, which Snakemake takes for wildcards"
+        )
+    return path
+
+
+FilePath = Annotated[str, AfterValidator(_without_braces)]
+Folder = Annotated[
+    str, StringConstraints(pattern="[^/]$"), AfterValidator(_without_braces)
+]  # without a slash at the end
 
 
 def _finite(value: Any) -> Any:

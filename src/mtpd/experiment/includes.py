@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mtpd.experiment import chains
+from mtpd.experiment import chains, yaml_files
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.schema import Experiment
 
@@ -30,7 +28,7 @@ def with_includes(
         above: the files that are being included, outermost first.
 
     Raises:
-        ConfigError: a file is missing, cannot be read, holds no mapping, or includes itself.
+        ConfigError: a file is missing, cannot be read, has a key twice, holds no mapping, or includes itself.
     """
     merged: dict[str, Any] = {}
     for number, name in enumerate(_names(config, source)):
@@ -61,9 +59,9 @@ def _find(name: str, folders: Sequence[Path], key: str) -> Path:
 
 def _read(path: Path, key: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{key}: {path} cannot be read as YAML: {error}") from None
+        content = yaml_files.read(path)
+    except OSError as error:
+        raise ConfigError(f"{key}: {path} cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{key}: {path} holds {type(content).__name__}; expected a mapping")
     return content

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from itertools import permutations
 
+from mtpd.experiment import scores
+
 Costs = dict[tuple[str, str], float]
 MOST_TO_PERMUTE = 5  # teachers of a pool: every permutation is trained
 MOST_SEQUENCES = 200_000  # that ``min-max`` and ``min-sum`` look at: about a second
@@ -100,7 +102,11 @@ def orders_by_policy(
 
     Only ``pairs`` and ``all`` give more than one order. A policy for which the pool is too large
     (``MOST_TO_PERMUTE``, ``MOST_SEQUENCES``) is left out; ``consistency`` refuses arms that ask for it.
+
+    Raises:
+        NoResultError: an AP is none.
     """
+    scores.require(ap)
     pool = [name for name in ap if name != student]
     chosen = {"bgs": backward_greedy_selection(student, ap, costs, max_teachers)}
     if count_sequences(len(pool), max_teachers) <= MOST_SEQUENCES:

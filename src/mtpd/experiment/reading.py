@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from mtpd.experiment import consistency, includes, rows, sources
+from mtpd.experiment import consistency, includes, rows, sources, yaml_files
 from mtpd.experiment.errors import ConfigError, expected
 from mtpd.experiment.rehearsal import rehearsed
 from mtpd.experiment.schema import Experiment
@@ -39,7 +40,9 @@ def _with_known_names(config: dict[str, Any], source: str) -> Experiment:
     try:
         experiment = Experiment.model_validate(config)
     except ValidationError as error:
-        raise _config_error(source, [_describe(item) for item in error.errors()]) from None
+        # A list without its wrong items is too short for pydantic, too.
+        wrong = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+        raise _config_error(source, [_describe(item) for item in wrong]) from None
     if wrong := consistency.unknown_names(experiment):
         raise _config_error(source, wrong)
     return experiment
@@ -55,13 +58,10 @@ def read_file(path: Path, project: Path) -> Experiment:
     """``load_with_includes`` of an experiment file, without Snakemake.
 
     Raises:
-        ConfigError: as ``load_with_includes``, or the file is no YAML or has no keys.
+        ConfigError: as ``yaml_files.read`` and ``load_with_includes``, or the file has no keys.
         OSError: it cannot be read.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    content = yaml_files.read(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: found no experiment; expected keys and values")
     return load_with_includes(content, str(path), project, [path.parent])
@@ -79,11 +79,24 @@ def load_with_includes(
         folders: where included files are looked up first: the folder of the experiment file.
 
     Raises:
-        ConfigError: as ``load_experiment``, or a file to include is missing.
+        ConfigError: as ``load_experiment``, or a file to include is missing, or other characters than ASCII
+            would name other files here than in the jobs.
     """
     whole = includes.with_includes(config, source, [*folders, Path(), project])
+    _require_utf8(whole, source)
     used = includes.without_unused(_with_known_names(whole, source), config)
     return sources.with_shipped_files(_consistent(used, source), project)
+
+
+def _require_utf8(config: dict[str, Any], source: str) -> None:
+    """Jobs read text and name files in UTF-8, whatever the locale; here Python may take another encoding."""
+    encoding = sys.getfilesystemencoding()
+    beyond = re.search(r'[^"]*[^\x00-\x7f][^"]*', json.dumps(config, ensure_ascii=False, default=str))
+    if beyond and encoding != "utf-8":
+        raise ConfigError(
+            f"{source}: found {beyond[0]!a}; such names are read in {encoding} in this locale, and in UTF-8 "
+            "in the jobs; set PYTHONUTF8=1 (export PYTHONUTF8=1) and start again"
+        )
 
 
 def load_with_files(
@@ -118,7 +131,7 @@ def _describe(error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key; {expected(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
     if error["type"] == "value_error":
-        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
+        return f"{where.removesuffix('.[key]')}: {error['ctx']['error']}".removeprefix(": ")
     if error["type"] == "missing":
         return f"{where}: missing"
     if error["loc"][-1] == "[key]":

@@ -78,8 +78,8 @@ class Recipe(Model):
     micro_batch_size: int | None = Field(
         None,
         ge=1,
-        description="images of one forward pass, which are normalised together, as one GPU's are in mmdet; "
-        "by default all images of the step",
+        description="images of one forward and backward pass, whose losses are normalised together; by "
+        "default all images of the step",
     )
     scales: tuple[Scale, ...] | None = Field(
         None,
@@ -92,6 +92,11 @@ class Recipe(Model):
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of training; float16 needs GPUs"
+    )
+    tf32: bool = Field(
+        True,
+        exclude_if=lambda allowed: allowed,  # results of versions without this key stay valid
+        description="let convolutions on GPUs round their inputs to TF32, as torch does by default",
     )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")

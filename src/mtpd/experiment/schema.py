@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mtpd.experiment import chains
-from mtpd.experiment.fields import Folder, Model, Name, Names, Scale, Seed, Settings
+from mtpd.experiment.fields import FilePath, Folder, Model, Name, Names, Scale, Seed, Settings
 from mtpd.experiment.recipe_schema import Recipe
 
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
@@ -29,7 +29,7 @@ class Generate(Model):
 
 
 class Split(Model):
-    annotations: str = Field(min_length=1, description="COCO annotation file")
+    annotations: FilePath = Field(min_length=1, description="COCO annotation file")
     images: str = Field(min_length=1, description="folder of the images")
 
 
@@ -83,13 +83,13 @@ class Train(Model):
 
     recipe: Name
     epochs: int = Field(ge=1)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class Detector(Model):
     """An mmdet config and weights: a file, a URL with its hash, or trained by the workflow."""
 
-    config: str = Field(
+    config: FilePath = Field(
         pattern=r"^(mmdet::)?[^:]+\.py$", description="mmdet config: a file, or mmdet::folder/name.py"
     )
     overrides: Settings = Field(default_factory=dict, description="changes to the config, by dotted key")
@@ -102,7 +102,7 @@ class Detector(Model):
         description="modules whose outputs are its features; by default those of the neck",
     )
     train: Train | None = None
-    file: str | None = Field(None, description="checkpoint on disk")
+    file: FilePath | None = Field(None, description="checkpoint on disk")
     url: str | None = Field(None, pattern="^(https?|file)://", description="checkpoint to download")
     sha256: str | None = Field(
         None,
@@ -141,7 +141,8 @@ class Compute(Model):
     workers: int | None = Field(
         None,
         ge=0,
-        description="data loaders of each process; by default one per remaining core with GPUs, else none",
+        description="data loaders of each process; by default one per remaining core with GPUs (at most 8), "
+        "else none",
     )
     gpus: int = Field(0, ge=0, description="more than one starts torchrun")
     mem_mb: int = Field(4000, ge=1)

@@ -14,6 +14,7 @@ from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
 
 SPLITS = ("train", "val")
+MOST_LOADERS = 8  # by default: more would fill shared memory and open files, and a GPU waits for fewer
 
 
 def split(experiment: Experiment, layout: Layout, name: str) -> dict[str, str]:
@@ -189,6 +190,7 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
         "recipes": {name: recipe.model_dump() for name, recipe in experiment.recipes.items()},
         "pairs": _pairs(experiment),
         "inherits": _inheriting_pairs(experiment),
+        "ordered": bool(rows.ordered_pools(experiment)),
         "gpus": experiment.compute.gpus,
     }
 
@@ -228,4 +230,4 @@ def loaders(compute: Compute, gpus: int, threads: int) -> int:
     """
     if compute.workers is not None:
         return compute.workers
-    return max(0, threads // gpus - 1) if gpus else 0
+    return min(MOST_LOADERS, max(0, threads // gpus - 1)) if gpus else 0

@@ -22,6 +22,8 @@ class Sizes:
         batch: images of a step.
         steps: of the student's training alone.
         least_epochs, most_epochs: limits of the epochs that these steps make.
+        found: objects of an image that the detectors return at most, by their configs (max_per_img).
+        candidates: boxes of a level that are looked at for each of them (nms_pre / max_per_img).
     """
 
     longest: tuple[int, ...]
@@ -31,10 +33,13 @@ class Sizes:
     steps: int
     least_epochs: int
     most_epochs: int
+    found: int
+    candidates: int
 
 
-SMALL = Sizes((256, 320, 384, 512), 512, 16, 4, 600, 6, 40)
-LARGE = Sizes((1333,), 800, 0, 16, 7500, 12, 72)  # epochs from mmdet's 1x to its 6x schedule
+SMALL = Sizes((256, 320, 384, 512), 512, 16, 4, 600, 6, 40, 50, 4)
+LARGE = Sizes((1333,), 800, 0, 16, 7500, 12, 72, 100, 10)  # epochs from mmdet's 1x to its 6x schedule
+STEP = 50  # max_per_img is a multiple of it
 
 
 def write(
@@ -45,7 +50,8 @@ def write(
     Args:
         name: of the experiment and its data set.
         train, val: ``annotations``, ``images`` (paths), ``count`` (images), ``size`` (medians of the
-            longer and the shorter sides, pixels), ``object_side`` (median, pixels).
+            longer and the shorter sides, pixels), ``object_side`` (median, pixels), ``most_objects`` (of an
+            image).
         classes: how many.
         bad_boxes: whether some boxes are empty or outside their image.
         gpus: of this machine; without any, the detectors are small and the images too.
@@ -53,12 +59,14 @@ def write(
     """
     sizes = LARGE if gpus else SMALL
     epochs = _epochs(train["count"], sizes)
+    most_objects = max(train["most_objects"], val["most_objects"])
     numbers = {
         "scale": _scale(train["size"], train["object_side"], sizes),
         "epochs": epochs,
         "teacher_epochs": epochs + math.ceil(epochs / 2),
         "batch": sizes.batch,
         "probe_images": min(200, train["count"]),
+        "max_per_img": max(sizes.found, math.ceil(most_objects / STEP) * STEP),
     }
     folder = Path(__file__).parent
     environment = jinja2.Environment(
@@ -69,7 +77,7 @@ def write(
         keep_trailing_newline=True,
     )
     content = {"name": name, "train": train, "val": val, "classes": classes, "bad_boxes": bad_boxes}
-    content |= {"gpus": gpus, "threads": threads, **numbers}
+    content |= {"gpus": gpus, "threads": threads, "sizes": sizes, "most_objects": most_objects, **numbers}
     return environment.get_template(TEMPLATE).render(content), numbers
 
 

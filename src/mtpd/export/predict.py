@@ -36,7 +36,7 @@ def inputs(picture: np.ndarray, settings: dict) -> dict[str, np.ndarray]:
     # The largest size of the same shape whose long and short side fit into those of `fit`.
     fit = settings["resize"]["fit"]
     factor = min(max(fit) / max(height, width), min(fit) / min(height, width))
-    size = int(width * factor + 0.5), int(height * factor + 0.5)
+    size = max(1, int(width * factor + 0.5)), max(1, int(height * factor + 0.5))
     resized = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
     return {
         "image": cv2.cvtColor(resized, cv2.COLOR_BGR2RGB),
@@ -45,12 +45,14 @@ def inputs(picture: np.ndarray, settings: dict) -> dict[str, np.ndarray]:
 
 
 def draw(picture: np.ndarray, found: dict[str, np.ndarray], classes: list[str]) -> None:
+    """Masks, boxes, classes and scores; a class with other letters than OpenCV's (ASCII) as its number."""
     for mask in found.get("masks", []):
         picture[mask] = picture[mask] // 2 + np.array([0, 100, 0], np.uint8)
     for box, score, label in zip(found["boxes"], found["scores"], found["labels"], strict=True):
         left, top, right, bottom = map(round, box.tolist())
         cv2.rectangle(picture, (left, top), (right, bottom), (0, 255, 0), 1)
-        text = f"{classes[label]} {score:.2f}"
+        name = classes[label] if classes[label].isascii() else f"class {label}"
+        text = f"{name} {score:.2f}"
         cv2.putText(picture, text, (left, max(top - 3, 10)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 255, 0), 1)
 
 
@@ -59,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("picture")
     parser.add_argument("--score", type=float, default=0.3, help="least score of what is shown (0.3)")
-    parser.add_argument("--draw", help="picture to write")
+    parser.add_argument("--draw", help="picture to write, like found.png")
     args = parser.parse_args()
     session, settings = load(Path(__file__).resolve().parent)
     picture = cv2.imread(args.picture)
@@ -74,8 +76,15 @@ def main() -> None:
         print(f"nothing found with a score of {args.score} or more (--score)", file=sys.stderr)
     if args.draw:
         draw(picture, found, settings["classes"])
-        if not cv2.imwrite(args.draw, picture):
-            raise SystemExit(f"{args.draw}: cannot be written; is there such a folder?")
+        try:
+            written = cv2.imwrite(args.draw, picture)
+        except cv2.error:  # of an unknown ending
+            written = False
+        if not written:
+            raise SystemExit(
+                f"{args.draw}: cannot be written; expected a folder that is there, and a name that ends in "
+                ".png, .jpg, .bmp, .tif or .webp"
+            )
 
 
 if __name__ == "__main__":

@@ -54,9 +54,9 @@ CAPTIONS = {
     ),
     "confusion": (
         "Which classes are confused",
-        "Detections with a score of at least 0.3, matched with objects at an IoU of at least 0.5. The "
-        "column “nothing” has missed objects, the row “nothing” false detections. With more than 20 classes: "
-        "those with the most errors. First seed.",
+        "Detections with a score of at least 0.3, matched with objects at an IoU of at least 0.5. The last "
+        "column, “nothing”, has missed objects, and the last row false detections. With more than 20 "
+        "classes: those with the most errors. First seed.",
     ),
     "loss_and_ap": (
         "Training loss and validation AP",

@@ -18,7 +18,7 @@ def cards(spec: dict, published: dict[str, tuple[Path, dict]]) -> str:
         published: by detector, the published file and the metrics of the detector it was made from.
     """
     lines = [
-        {"detector": name, **found["bbox"], "MB": path.stat().st_size / 1e6}
+        {"detector": name, **tables.shown(found["bbox"]), "MB": path.stat().st_size / 1e6}
         for name, (path, found) in published.items()
     ]
     table = pd.DataFrame(lines).sort_values("AP")[["detector", "AP", "AP50", "AP75", "APs", "APm", "MB"]]

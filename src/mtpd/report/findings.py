@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mtpd import files
-from mtpd.experiment import speeds
-from mtpd.report.page_plots import SIZES
+from mtpd.experiment import scores, speeds
+from mtpd.report import tables
+
+NOTHING = -1  # the row and column of no object
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Findings:
     Args:
         settings: of ``mtpd.experiment.page.page``.
         folders: of the results of each subject.
-        metrics: content of ``metrics.json``.
+        metrics: content of ``metrics.json``; each has an AP.
         analyses: content of ``analysis.json`` (``mtpd.evaluation.analysis``).
     """
 
@@ -37,11 +40,9 @@ class Findings:
             for number, stage in enumerate(row["stages"], 1)
         }
         folders = {name: Path(folder) for name, folder in (settings["detectors"] | stages).items()}
-        read = [
-            {name: files.read_json(folder / file) for name, folder in folders.items()}
-            for file in ("metrics.json", "analysis.json")
-        ]
-        return cls(settings, folders, *read)
+        metrics = {name: scores.read(folder / "metrics.json") for name, folder in folders.items()}
+        analyses = {name: files.read_json(folder / "analysis.json") for name, folder in folders.items()}
+        return cls(settings, folders, metrics, analyses)
 
     @property
     def student(self) -> str:
@@ -76,23 +77,31 @@ class Findings:
     def predictions(self, subject: str) -> list[dict]:
         return files.read_json(self.folders[subject] / "predictions.json")
 
-    def ap_by_class_and_size(self) -> pd.DataFrame:
-        """AP (points) of the student alone and of each stage (rows); NaN where there are no objects."""
-        stages = [name for name in self.folders if name not in self.settings["detectors"]]
-        lines = {}
-        for name in (self.student, *stages):
-            box = self.metrics[name]["bbox"]
-            sizes = {text: box[key] if box[key] >= 0 else None for key, text in SIZES.items()}
-            lines[name] = self.analyses[name]["class_ap"] | sizes
-        return pd.DataFrame.from_dict(lines, orient="index", dtype=float)
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of their category ids."""
+        return self.analyses[self.student]["classes"]
 
-    def confusion(self, subject: str) -> pd.DataFrame:
-        """Counts by true class (rows) and predicted class (columns); the last of both is ``nothing``."""
-        analysis = self.analyses[subject]
-        names = [*analysis["class_ap"], "nothing"]
-        counts = pd.DataFrame(0, index=names, columns=names)
-        for true, said, count in analysis["confusion"]:
-            counts.loc[true, said] = count
+    def ap_by_class(self) -> pd.DataFrame:
+        """AP (points) of the student alone and of each stage (rows); NaN where a class has no objects."""
+        lines = {name: self.analyses[name]["class_ap"] for name in self._compared}
+        return pd.DataFrame.from_dict(lines, orient="index", columns=self.classes, dtype=float)
+
+    def ap_by_size(self) -> pd.DataFrame:
+        """The same for small, medium and large objects: ``APs``, ``APm``, ``APl``."""
+        lines = {name: tables.shown(self.metrics[name]["bbox"]) for name in self._compared}
+        return pd.DataFrame.from_dict(lines, orient="index")[["APs", "APm", "APl"]]
+
+    @property
+    def _compared(self) -> list[str]:
+        """The student alone and each stage."""
+        return [self.student, *(name for name in self.folders if name not in self.settings["detectors"])]
+
+    def confusion(self, subject: str) -> np.ndarray:
+        """Counts by true class (rows) and predicted class (columns), and last of both, nothing."""
+        counts = np.zeros((len(self.classes) + 1,) * 2, int)
+        for true, said, count in self.analyses[subject]["confusion"]:
+            counts[NOTHING if true is None else true, NOTHING if said is None else said] = count
         return counts
 
     def stage_costs(self) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+from matplotlib import pyplot as plt
 
-from mtpd import files
+from mtpd import files, fonts
 from mtpd.experiment.layout import is_rehearsal
 from mtpd.report import page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
@@ -32,12 +33,17 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
     main = pd.read_csv(results / "tables/main.csv", dtype={"seeds": "Int64"})
     compared = pd.read_csv(results / "tables/comparison.csv") if settings["compared"] else pd.DataFrame()
     several = len(settings["students"]) > 1
+    names = "".join(findings.classes)
+    plt.rcParams["font.family"] = fonts.families(names)
+    if lacking := fonts.warning(names):
+        print(lacking)
     pictures = page_figures.seen_by_each(findings, files.read_json(annotations), images)
     first = findings.metrics[findings.student]
     content = {
         "settings": settings,
         "stamp": stamps.WORDS if is_rehearsal(results) else None,
         "images": first["images"],
+        "lacking": lacking,
         "versions": first["versions"] | {"evaluator": first["evaluator"]},
         "verdicts": [verdict(row, several) for _, row in compared.iterrows()],
         "main": _sortable(main if several else main.drop(columns="detector")),

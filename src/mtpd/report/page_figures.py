@@ -39,9 +39,11 @@ def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
     curves = {name: curve for name, curve in curves.items() if curve}  # none without any object
     figures = {
         "cost_of_accuracy": page_plots.cost_of_accuracy(main),
-        "changes": page_plots.changes(findings.ap_by_class_and_size(), findings.student),
+        "changes": page_plots.changes(findings.ap_by_class(), findings.ap_by_size(), findings.student),
         "precision_recall": page_plots.precision_recall(curves, findings.settings["teachers"]),
-        "confusion": page_plots.confusion(findings.confusion(findings.ends[findings.arm]), findings.arm),
+        "confusion": page_plots.confusion(
+            findings.confusion(findings.ends[findings.arm]), findings.classes, findings.arm
+        ),
         "loss_and_ap": page_plots.loss_and_ap(
             tables.histories(findings.settings["shown"]), [row["arm"] for row in findings.settings["shown"]]
         ),

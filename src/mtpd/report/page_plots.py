@@ -12,6 +12,7 @@ from mtpd.report.plots import COLOURS, FRAME_COLOUR, NO_TEACHER_COLOUR
 
 SIZES = {"APs": "small objects", "APm": "medium objects", "APl": "large objects"}
 MOST_CLASSES = 20
+NOTHING = "nothing"
 PANEL = (3.3, 2.6)  # inches
 
 
@@ -38,20 +39,19 @@ def cost_of_accuracy(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def changes(ap: pd.DataFrame, reference: str) -> Figure:
+def changes(by_class: pd.DataFrame, by_size: pd.DataFrame, reference: str) -> Figure:
     """How the AP of each class and size of object differs from a reference's, in points.
 
-    With many classes, those with the largest differences.
+    With many classes, those with the largest differences. A line stands between classes and sizes.
 
     Args:
-        ap: AP by subject (rows) and by class or size (columns), NaN where there are no objects.
+        by_class: AP by subject (rows) and class (columns), NaN where there are no objects.
+        by_size: the same by ``SIZES``.
         reference: the row that the others are compared with.
     """
-    difference = (ap - ap.loc[reference]).drop(index=reference).dropna(axis=1, how="all")
-    largest = (
-        difference.drop(columns=SIZES.values(), errors="ignore").abs().max().nlargest(MOST_CLASSES).index
-    )
-    difference = difference[[name for name in difference.columns if name in (*largest, *SIZES.values())]]
+    classes, sizes = (_differences(ap, reference) for ap in (by_class, by_size.rename(columns=SIZES)))
+    kept = classes.columns.isin(classes.abs().max().nlargest(MOST_CLASSES).index)
+    difference = pd.concat([classes.loc[:, kept], sizes], axis=1)
     limit = max(1.0, np.nanmax(np.abs(difference.to_numpy())))
     rows, columns = difference.shape
     figure, axis = plt.subplots(figsize=(2.6 + 0.62 * columns, 1.5 + 0.36 * rows))
@@ -61,9 +61,15 @@ def changes(ap: pd.DataFrame, reference: str) -> Figure:
     for (y, x), value in np.ndenumerate(difference.to_numpy()):
         dark = abs(value) > 0.6 * limit
         axis.text(x, y, f"{value:+.1f}", ha="center", va="center", color="white" if dark else "black")
+    axis.axvline(kept.sum() - 0.5, color="black", linewidth=1)
     axis.spines[:].set_visible(False)
     figure.colorbar(image, label=f"AP minus that of {reference}", shrink=0.9)
     return figure
+
+
+def _differences(ap: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """From the reference, without it, and without the columns that have no objects."""
+    return (ap - ap.loc[reference]).drop(index=reference).dropna(axis=1, how="all")
 
 
 def precision_recall(curves: dict[str, list[float]], dashed: list[str]) -> Figure:
@@ -88,25 +94,27 @@ def precision_recall(curves: dict[str, list[float]], dashed: list[str]) -> Figur
     return figure
 
 
-def confusion(counts: pd.DataFrame, title: str) -> Figure:
+def confusion(counts: np.ndarray, classes: list[str], title: str) -> Figure:
     """Which classes are taken for which: percent of each row.
 
     With many classes, those of which the most objects are missed or taken for others.
 
     Args:
-        counts: true class (rows) by predicted class (columns); the last of both is ``nothing``.
+        counts: true class (rows) by predicted class (columns); the last of both is nothing.
+        classes: their names.
         title: of the figure.
     """
-    fractions = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    errors = (counts.sum(axis=1) - np.diag(counts)).iloc[:-1]
-    kept = [*errors.nlargest(MOST_CLASSES).index, counts.index[-1]]
-    kept = [name for name in counts.index if name in kept]
-    counts, fractions = counts.loc[kept, kept], fractions.loc[kept, kept]
+    fractions = counts / counts.sum(1, keepdims=True).clip(1)
+    errors = (counts.sum(1) - counts.diagonal())[:-1]
+    kept = sorted(np.argsort(-errors, kind="stable")[:MOST_CLASSES])
+    names = [*(classes[number] for number in kept), NOTHING]
+    kept = np.ix_([*kept, -1], [*kept, -1])
+    counts, fractions = counts[kept], fractions[kept]
     side = 1.8 + 0.5 * len(counts)
     figure, axis = plt.subplots(figsize=(side + 0.6, side))
     axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-    for (y, x), value in np.ndenumerate(fractions.to_numpy()):
-        if counts.iat[y, x]:
+    for (y, x), value in np.ndenumerate(fractions):
+        if counts[y, x]:
             axis.text(
                 x,
                 y,
@@ -115,8 +123,10 @@ def confusion(counts: pd.DataFrame, title: str) -> Figure:
                 va="center",
                 color="white" if value > 0.6 else "black",
             )
-    axis.set_xticks(range(len(counts.columns)), counts.columns, rotation=40, ha="right")
-    axis.set_yticks(range(len(counts)), counts.index)
+    axis.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axis.set_yticks(range(len(names)), names)
+    for ticks in (axis.get_xticklabels(), axis.get_yticklabels()):
+        ticks[-1].set_style("italic")  # a class may have the same name
     axis.set(xlabel="predicted", ylabel="true")
     axis.set_title(f"{title}: percent of each row")
     return figure

@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from mtpd.experiment import scores
 from mtpd.report import plots, tables
 
 ARM_COLOURS = {
@@ -20,7 +21,6 @@ PAPER_ALPHA = 0.35  # of the paper's bars; ours are solid
 GAP = 0.8  # between two losses, in bars
 BAR = 0.3  # inches
 PANELS_A_ROW = 2
-KINDS = {"bbox": "boxes", "segm": "masks"}
 
 
 def results(found: pd.DataFrame, title: str) -> Figure:
@@ -38,7 +38,7 @@ def results(found: pd.DataFrame, title: str) -> Figure:
     figure, axes = plt.subplots(rows_of_panels, columns, figsize=size, sharey=True, squeeze=False)
     for axis, ((student, kind), rows) in zip(axes.flat, panels, strict=False):
         _draw_panel(axis, rows)
-        axis.set_title(f"{student}, {KINDS[kind]}")
+        axis.set_title(f"{student}, {scores.KINDS[kind]}")
         middle = (_length(rows) - 2 - GAP) / 2
         axis.set_xlim(middle - longest / 2, middle + longest / 2)
     for axis in list(axes.flat)[len(panels) :]:

@@ -63,16 +63,16 @@ def draw(
     names = {category["id"]: category["name"] for category in annotations["categories"]}
     colours = {number: COLOURS[i % len(COLOURS)] for i, number in enumerate(names)}
     files = {str(image["id"]): image["file_name"] for image in annotations["images"]}
-    columns = {"annotated": _by_image(annotations["annotations"], chosen)}
+    columns = [("annotated", _by_image(annotations["annotations"], chosen))]
     for name, rows in predictions.items():
-        columns[name] = _by_image([row for row in rows if row["score"] >= LEAST_SCORE], chosen)
+        columns.append((name, _by_image([row for row in rows if row["score"] >= LEAST_SCORE], chosen)))
     figure, axes = plt.subplots(
         len(chosen), len(columns), figsize=(SIDE * len(columns) + 1, SIDE * len(chosen) + 0.4), squeeze=False
     )
     for axes_of_row, (image, why) in zip(axes, chosen.items(), strict=True):
         with Image.open(folder / files[image]) as picture:
             pixels = ImageOps.exif_transpose(picture).convert("RGB")  # as OpenCV does for the detectors
-        for axis, (title, boxes) in zip(axes_of_row, columns.items(), strict=True):
+        for axis, (title, boxes) in zip(axes_of_row, columns, strict=True):
             axis.imshow(pixels)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)

@@ -41,6 +41,7 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.hashsalt": "mtpd",
+        "text.parse_math": False,  # a name may have dollar signs
         "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's default
         "figure.constrained_layout.use": True,
     }

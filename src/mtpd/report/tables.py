@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from mtpd import files
+from mtpd.experiment import scores
 from mtpd.report import provenance, stamps, statistics
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -29,13 +31,14 @@ def seed_rows(rows: list[dict]) -> pd.DataFrame:
 
     Raises:
         MixedResultsError: as ``provenance.require_rows``.
+        NoResultError: nothing was scored.
     """
     provenance.require_rows(rows)
     lines = []
     for row in rows:
-        metrics = files.read_json(f"{row['stages'][-1]['folder']}/metrics.json")
+        metrics = scores.read(f"{row['stages'][-1]['folder']}/metrics.json")
         what = {key: row[key] for key in ("arm", "student", "recipe", "chain", "seed")}
-        lines += [{**what, "kind": kind, **_scores(metrics[kind])} for kind in _kinds(metrics)]
+        lines += [{**what, "kind": kind, **shown(metrics[kind])} for kind in _kinds(metrics)]
     return pd.DataFrame(lines)
 
 
@@ -43,21 +46,25 @@ def _kinds(metrics: dict) -> list[str]:
     return [kind for kind in ("bbox", "segm") if kind in metrics]
 
 
-def _scores(numbers: dict[str, float]) -> dict[str, float | None]:
-    """The metrics of the table; None for COCO's -1 (-100 here): the split has no such object."""
-    return {name: numbers[name] if numbers[name] >= 0 else None for name in METRICS}
+def shown(numbers: dict[str, float]) -> dict[str, float]:
+    """The metrics of the table; NaN for COCO's -1 (-100 here): the split has no object of this size."""
+    return {name: numbers[name] if numbers[name] >= 0 else math.nan for name in METRICS}
 
 
 def histories(rows: list[dict]) -> pd.DataFrame:
     """Every row's epochs: its stages' ``history.csv``, with arm, student, chain, seed and stage (0, ...)."""
     lines = [
-        pd.read_csv(f"{stage['folder']}/history.csv").assign(
+        _validated(pd.read_csv(f"{stage['folder']}/history.csv")).assign(
             arm=row["arm"], student=row["student"], chain=row["chain"], seed=row["seed"], stage=number
         )
         for row in rows
         for number, stage in enumerate(row["stages"])
     ]
     return pd.concat(lines, ignore_index=True)
+
+
+def _validated(history: pd.DataFrame) -> pd.DataFrame:
+    return history.assign(AP=history["AP"].where(history["AP"] >= 0))  # -100: nothing was scored
 
 
 def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +78,7 @@ def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.D
     students = list(dict.fromkeys(seeds["student"]))
     lines = [
         {"row": name, "role": "student" if name in students else "teacher", "detector": name, "kind": kind}
-        | _scores(found[kind])
+        | shown(found[kind])
         for name, found in detectors.items()
         for kind in _kinds(found)
     ]

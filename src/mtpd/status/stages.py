@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import identity, layout, specs, speeds, stage_graph
+from mtpd.experiment import identity, layout, scores, specs, speeds, stage_graph
 from mtpd.experiment import plan as plans
 from mtpd.experiment.plan import Plan
 from mtpd.experiment.schema import Experiment
@@ -103,8 +103,12 @@ def _status(node: Node, found: Plan, paths: layout.Layout) -> Status:
 
 
 def _score(node: Node) -> str:
-    metrics = _read(Path(node.key, "metrics.json"))
-    return f"AP {metrics['bbox']['AP']:.1f}" if metrics else "AP unknown: no metrics.json"
+    try:
+        return f"AP {scores.read(Path(node.key, 'metrics.json'))['bbox']['AP']:.1f}"
+    except (FileNotFoundError, json.JSONDecodeError):
+        return "AP unknown: no metrics.json"
+    except scores.NoResultError:
+        return "no AP: the validation split has no object that is scored"
 
 
 def _read(path: Path) -> dict | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from torch import nn
 
 from mtpd.detectors import checkpoints, configs
@@ -33,6 +33,8 @@ def student_and_teachers(
         for spec, path in zip(stage.teachers, stage.teacher_weights, strict=True)
     ]
     inherited = _inherit(stage, student, classes) if stage.inherits else {}
+    # SyncBN would take its statistics from all processes, so from several micro-batches. The names stay.
+    student = revert_sync_batchnorm(student)
     _keep_weights(student)
     if not teachers:
         return student, inherited

@@ -42,6 +42,11 @@ WITHOUT_BFLOAT16 = (
 )
 
 
+def allow_tf32(recipe: dict) -> None:
+    """Let cuDNN's convolutions use TF32 in this process, or not; torch's products of matrices never do."""
+    torch.backends.cudnn.allow_tf32 = recipe.get("tf32", True)
+
+
 @OPTIM_WRAPPERS.register_module()
 class Mixed(AmpOptimWrapper):
     """mmengine's mixed precision, also on CPUs, where bfloat16 works but mmengine refuses it."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
+MOST_PARTS = 1000  # that a fraction of a stage is taken to have
+
 
 def schedules(recipe: dict, epochs: int) -> list[dict]:
     """Configs of mmengine's schedulers for a stage of that many epochs."""
@@ -24,4 +29,9 @@ def schedules(recipe: dict, epochs: int) -> list[dict]:
 
 def milestones(parts: tuple[float, ...], epochs: int) -> list[int]:
     """After which epochs the rate drops. Args: ``parts``, fractions of the stage."""
-    return sorted({max(1, round(part * epochs)) for part in parts})
+    return sorted({max(1, _rounded(part, epochs)) for part in parts})
+
+
+def _rounded(part: float, epochs: int) -> int:
+    """Half up. 0.91666667 means 11/12: otherwise the digits of a fraction would decide about a half."""
+    return math.floor(Fraction(part).limit_denominator(MOST_PARTS) * epochs + Fraction(1, 2))

@@ -12,7 +12,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
@@ -24,7 +23,7 @@ from mtpd.evaluation.truth import DEFAULT
 from mtpd.experiment import identity
 from mtpd.monitoring import trackers
 from mtpd.monitoring.progress import JOBS, ProgressFile, teller
-from mtpd.training import failures, lock, optimisation, results, schedules, steps, versions
+from mtpd.training import failures, lock, optimisation, precision, results, schedules, steps, versions
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
@@ -102,7 +101,7 @@ class Stage:
                 "weights": [files.known_sha256(path) for path in self.teacher_weights],
                 "inherited": self.inherited_weights and files.known_sha256(self.inherited_weights),
                 "parent": self.parent and files.known_sha256(self.parent),
-                "backbones": backbones,
+                "backbones": sorted(backbones.values()),
             }
         )
 
@@ -124,7 +123,7 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     """
     _join_processes()
     say = teller(label, progress) if is_main_process() else lambda text: None
-    with Stop() as stop, lock.held(work, stop, say), failures.final_written(work):
+    with Stop() as stop, lock.held(work, stop, say), failures.final_written(work, stop):
         if is_main_process():
             (work / failures.FINAL).unlink(missing_ok=True)
         if results.is_trained(stage, out):
@@ -149,6 +148,7 @@ def _join_processes() -> None:
 
 
 def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
+    precision.allow_tf32(stage.recipe)
     classes = coco.classes_of(stage.dataset["train"]["annotations"])
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
     if stage.parent or not stage.pretrained:
@@ -165,7 +165,7 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     metric.collect_dir = str(folder / "collected")  # by default mmengine writes into the working folder
     told = ProgressFile(folder, writes=is_main_process())
     history = History(say, stage.epochs, stage.recipe["validate_every"], metric.truth.version, told)
-    hooks = [SyncBuffersHook(), history, SaveState(folder, stop)]
+    hooks = [history, SaveState(folder, stop)]
     if is_main_process():
         hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)

@@ -2,9 +2,8 @@
 
 A step sees ``batch_size`` images, in micro-batches. A micro-batch is one forward and backward pass, whose
 losses are normalised by themselves, as those of one GPU's images are in mmdet; the step uses the mean of the
-gradients. The processes share the micro-batches of a step, so how many there are changes no result. (An
-exception are the running statistics of batch normalisation, of which each process has its own until the end
-of the epoch: a student with trained batch normalisation is validated with their mean.)
+gradients. Batch normalisation, where it is trained, has the statistics of the micro-batch, also SyncBN. The
+processes share the micro-batches of a step, so how many there are changes no result.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from mtpd.training.norms import RunningStatistics
 from mtpd.training.randomness import mixed, seed_everything
 
 
@@ -119,7 +119,7 @@ class _NotDistributed:
 
 
 # Some heads (GFL, ATSS, FCOS, DETR) divide their losses by a mean over all processes. Here a micro-batch has
-# its own, so that the number of processes changes no result.
+# its own, so that the number of processes changes no result (docs/method.md, micro-batches).
 dist_utils.dist = _NotDistributed
 
 
@@ -146,6 +146,7 @@ class StepLoop(EpochBasedTrainLoop):
         super().__init__(runner, dataloader, max_epochs, val_interval=val_interval)
         self.seed, self.micro_batch = seed, micro_batch
         self.steps_before = epochs_before * len(self.dataloader)
+        self.statistics = RunningStatistics(runner.model)
 
     def run(self):
         passes = self.dataloader.batch_size // self.micro_batch
@@ -168,6 +169,7 @@ class StepLoop(EpochBasedTrainLoop):
             part = {key: values[start : start + self.micro_batch] for key, values in data_batch.items()}
             seed_everything(self.seed, self.steps_before + self.iter, rank + number * processes)
             losses.append(self.runner.model.train_step(part, optim_wrapper=self.runner.optim_wrapper))
+        self.statistics.share(len(losses))
         self.runner.call_hook("after_train_iter", **hook, outputs=mean_losses(losses))
         self._iter += 1
 
