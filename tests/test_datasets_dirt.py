@@ -193,7 +193,7 @@ def test_equal_objects_are_one(pair):
 def test_objects_without_image_or_class_are_left_out(pair):
     pair.train["annotations"][0]["image_id"] = 4711
     pair.train["annotations"][1]["category_id"] = 4711
-    pair.imported()
+    pair.imported(allowed_share=0.2)
     assert pair.content()["annotations"] == pair.sound["annotations"][2:]
     assert "of images that are not listed: 1" in pair.text and "of unknown categories: 1" in pair.text
 

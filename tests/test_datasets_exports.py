@@ -123,7 +123,7 @@ def test_8_frames_of_one_video(folder):
 
 def test_9_one_file_names_no_split(folder):
     known = {
-        split: known_objects(names(split, 4, "{} images ({}).jpg"), n)
+        split: known_objects(names("", 4 + n, "{} images ({}).jpg"), n)
         for n, split in enumerate(("train", "val"))
     }
     for split, own in known.items():
@@ -132,6 +132,10 @@ def test_9_one_file_names_no_split(folder):
     write_json(folder.data / "annotations/val_instances_default.json", make.coco(known["val"]))
     folder.imported()
     folder.check_splits(known)
+    assert [split["images_in"].rpartition("/")[2] for split in folder.report["splits"].values()] == [
+        "train",
+        "val",
+    ]
     assert "annotations/instances_default.json names no split: taken for train" in folder.text
 
 

@@ -43,6 +43,8 @@ def _one_for_each_split(found: list[find.Source], changes: Changes) -> dict[str 
         by_split.setdefault(source.split, []).append(source)
     if None in by_split and "train" not in by_split and len(by_split) > 1:
         by_split["train"] = by_split.pop(None)
+        for source in by_split["train"]:
+            source.split = "train"
         changes.note(f"{by_split['train'][0].where} names no split: taken for train, as others name theirs")
     if None in by_split and "train" in by_split and len(by_split) > 2:
         changes.note(f"{', '.join(one.where for one in by_split.pop(None))}: names no split: not read")
