@@ -116,6 +116,24 @@ def test_images_in_both_splits(pair):
     assert "3 of 6 images cannot be used" in text and "that train has too" in text
 
 
+def test_equal_images_with_other_objects_stay(pair):
+    """People label the same photograph twice; which of both is right nobody knows."""
+    (pair.data / "train/train-01.png").write_bytes((pair.data / "train/train-00.png").read_bytes())
+    pair.imported(strict=True)
+    assert pair.content() == pair.sound
+    assert "1 images have the bytes of another one, but other objects: kept" in pair.text
+
+
+def test_an_image_that_is_listed_twice_with_fewer_objects(pair):
+    first, own = pair.train["images"][0], pair.train["annotations"][0]
+    pair.train["annotations"][1] |= {"image_id": 1, "bbox": [own["bbox"][0] + 0.5, *own["bbox"][1:]]}
+    pair.train["images"].append({**first, "id": 99})
+    expected = pair.train["annotations"][:]
+    pair.train["annotations"] = [*expected, {**own, "id": 500, "image_id": 99}]
+    pair.imported()
+    assert pair.content()["annotations"] == expected
+
+
 def test_folders_that_are_links(pair):
     for split in ("train", "val"):
         os.rename(pair.data / split, pair.data.parent / split)

@@ -68,3 +68,14 @@ def test_the_box_that_only_the_mask_tells(pair):
         del item["bbox"], item["area"]
     pair.imported()
     assert pair.content() == masked(pair.sound)
+
+
+def test_many_masks_that_cannot_be_used_leave_their_boxes(pair):
+    masked(pair.train)
+    for item in pair.train["annotations"][:8]:
+        item["segmentation"] = [[1, 1, 5, 5]]
+    pair.imported()
+    found = pair.content()["annotations"]
+    assert [item["bbox"] for item in found] == [item["bbox"] for item in pair.sound["annotations"]]
+    assert ["segmentation" in item for item in found] == [False] * 8 + [True] * (len(found) - 8)
+    assert "masks of fewer than three points, or not finite, dropped (the box is kept): 8" in pair.text

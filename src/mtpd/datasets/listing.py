@@ -131,13 +131,12 @@ def _join_same_files(content: dict, changes: Changes) -> None:
     for first, *others in groups:
         for other in others:
             names = f"{first['file_name']} and {other['file_name']}"
-            if first["_path"] != other["_path"] and not _same_objects(own[first["id"]], own[other["id"]]):
-                doubtful.append(names)
-                continue
-            if _contradict(own[first["id"]], own[other["id"]]):
-                changes.stop(
-                    f"one image file is listed twice with different objects: {names}; keep one of them"
-                )
+            if not _same_objects(own[first["id"]], own[other["id"]]):
+                if first["_path"] != other["_path"]:
+                    doubtful.append(names)
+                    continue
+                if _contradict(own[first["id"]], own[other["id"]]):
+                    changes.stop(f"one image file is listed twice with different objects: {names}; keep one")
             changes.put_right("images that are listed twice, joined", names)
             _join(first, other, own)
             dropped.add(other["id"])
