@@ -2,9 +2,12 @@
 
 import os
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from data_folders import TRAIN, VAL, Pair, write_images
+
+from mtpd.datasets import images
 
 
 @pytest.fixture
@@ -150,3 +153,22 @@ def test_hidden_files_and_runs_of_a_trainer_are_not_read(pair):
     (pair.data / ".DS_Store").write_bytes(b"Mac")
     pair.imported(strict=True)
     assert pair.content() == pair.sound
+
+
+def test_images_that_are_not_opened_have_their_listed_sizes(pair, monkeypatch):
+    look = images.look
+
+    def unopened(paths, **options):
+        return {path: replace(found, size=None) for path, found in look(paths, "all", print).items()}
+
+    monkeypatch.setattr(images, "look", unopened)
+    pair.imported(decode="none")
+    assert pair.content() == pair.sound
+
+
+def test_folders_whose_words_do_not_mean_a_split(pair):
+    os.rename(pair.data / "val", pair.data / "test")
+    os.rename(pair.data / "train", pair.data / "validation images")
+    pair.imported()
+    assert pair.content() == pair.sound
+    pair.check_splits({"val": VAL})

@@ -194,3 +194,26 @@ def test_splits_that_only_the_labels_name(folder, form):
     (folder.data / "classes.txt").write_text("cell\nplate\n", encoding="utf-8")
     folder.imported()
     folder.check_splits(known, within=0.01)
+
+
+def test_yolo_settings_with_one_folder_for_train_and_val(folder):
+    known = known_objects([f"photo-{chr(97 + number)}.jpg" for number in range(24)])
+    write_yolo_splits(folder, {"train": known})
+    make.write_yaml(
+        folder.data / "data.yaml", train="train/images", val="train/images", names=["cell", "plate"]
+    )
+    folder.imported()
+    assert same_objects(folder.whole(), known, within=0.01)
+    assert "data.yaml: train and val are the same images: taken as one set" in folder.text
+
+
+def test_voc_boxes_of_one_pixel_across_have_no_area(folder):
+    known = {split: known_objects(names(split, 6), n) for n, split in enumerate(("train", "val"))}
+    for split, own in known.items():
+        write_images(folder.data / split, own)
+        make.write_voc(folder.data / split, own)
+    first = next(iter(known["train"]))
+    make.write_voc(folder.data / "train", {first: [*known["train"][first], ("cell", [10, 10, 1, 8])]})
+    folder.imported(allowed_share=0.2)
+    folder.check_splits(known)
+    assert "boxes without area: 1" in folder.text
