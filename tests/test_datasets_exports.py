@@ -200,3 +200,16 @@ def test_a_folder_without_annotations_stops(folder):
         "has no annotations in the form of COCO (*.json), YOLO (labels/*.txt) or VOC (*.xml)"
         in folder.stopped()
     )
+
+
+def test_coco_2017_with_the_files_of_other_tasks(folder):
+    known = folder.splits((("train", 5), ("val", 3)))
+    for split, own in known.items():
+        write_images(folder.data / f"{split}2017", own)
+        write_json(folder.data / f"annotations/instances_{split}2017.json", make.coco(own))
+        for task in ("captions", "person_keypoints", "stuff", "panoptic"):
+            write_json(
+                folder.data / f"annotations/{task}_{split}2017.json", make.coco({}) | {"images": [{"id": 1}]}
+            )
+    folder.imported(strict=True)
+    folder.check_splits(known)
