@@ -93,6 +93,11 @@ NO_RESULT = {
     "include": "what is merged counts (tests/test_includes.py)",
     "experiment": "a name of folders",
     "dataset.name": "a name of folders",
+    "dataset.source": WHERE_FROM,
+    **{
+        f"dataset.{key}": "what an import takes and refuses: tests/test_datasets_*.py"
+        for key in ("classes", "strict", "allowed_share", "val.fraction", "val.seed")
+    },
     "dataset.skip_bad_boxes": "whether they are an error; mmdet trains without them",
     **{f"dataset.download.*.{key}": WHERE_FROM for key in ("url", "sha256", "bytes", "files")},
     **{f"detectors.*.{key}": WHERE_FROM for key in ("url", "sha256")},

@@ -193,7 +193,7 @@ def test_equal_objects_are_one(pair):
 def test_objects_without_image_or_class_are_left_out(pair):
     pair.train["annotations"][0]["image_id"] = 4711
     pair.train["annotations"][1]["category_id"] = 4711
-    pair.imported()
+    pair.imported(allowed_share=0.2)
     assert pair.content()["annotations"] == pair.sound["annotations"][2:]
     assert "of images that are not listed: 1" in pair.text and "of unknown categories: 1" in pair.text
 
@@ -228,3 +228,12 @@ def test_a_second_import_leaves_no_split_of_the_first(pair):
     (pair.out / "test.json").write_text("old", encoding="utf-8")
     pair.imported()
     assert sorted(path.name for path in pair.out.iterdir()) == ["import.json", "train.json", "val.json"]
+
+
+def test_a_chosen_class_that_only_training_has(pair):
+    pair.train["categories"].append({"id": 3, "name": "rare"})
+    pair.train["annotations"][0]["category_id"] = 3
+    pair.imported(classes=["rare", "cell", "plate"])
+    names = [category["name"] for category in pair.content("val")["categories"]]
+    assert names == ["rare", "cell", "plate"]
+    pair.check_splits({"val": VAL})

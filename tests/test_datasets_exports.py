@@ -123,7 +123,7 @@ def test_8_frames_of_one_video(folder):
 
 def test_9_one_file_names_no_split(folder):
     known = {
-        split: known_objects(names(split, 4, "{} images ({}).jpg"), n)
+        split: known_objects(names("", 4 + n, "{} images ({}).jpg"), n)
         for n, split in enumerate(("train", "val"))
     }
     for split, own in known.items():
@@ -132,6 +132,10 @@ def test_9_one_file_names_no_split(folder):
     write_json(folder.data / "annotations/val_instances_default.json", make.coco(known["val"]))
     folder.imported()
     folder.check_splits(known)
+    assert [split["images_in"].rpartition("/")[2] for split in folder.report["splits"].values()] == [
+        "train",
+        "val",
+    ]
     assert "annotations/instances_default.json names no split: taken for train" in folder.text
 
 
@@ -196,3 +200,16 @@ def test_a_folder_without_annotations_stops(folder):
         "has no annotations in the form of COCO (*.json), YOLO (labels/*.txt) or VOC (*.xml)"
         in folder.stopped()
     )
+
+
+def test_coco_2017_with_the_files_of_other_tasks(folder):
+    known = folder.splits((("train", 5), ("val", 3)))
+    for split, own in known.items():
+        write_images(folder.data / f"{split}2017", own)
+        write_json(folder.data / f"annotations/instances_{split}2017.json", make.coco(own))
+        for task in ("captions", "person_keypoints", "stuff", "panoptic"):
+            write_json(
+                folder.data / f"annotations/{task}_{split}2017.json", make.coco({}) | {"images": [{"id": 1}]}
+            )
+    folder.imported(strict=True)
+    folder.check_splits(known)

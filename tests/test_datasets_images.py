@@ -2,9 +2,12 @@
 
 import os
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from data_folders import TRAIN, VAL, Pair, write_images
+
+from mtpd.datasets import images
 
 
 @pytest.fixture
@@ -114,3 +117,58 @@ def test_images_in_both_splits(pair):
         (pair.data / "val" / name).write_bytes((pair.data / "train/train-00.png").read_bytes())
     text = pair.stopped()
     assert "3 of 6 images cannot be used" in text and "that train has too" in text
+
+
+def test_equal_images_with_other_objects_stay(pair):
+    """People label the same photograph twice; which of both is right nobody knows."""
+    (pair.data / "train/train-01.png").write_bytes((pair.data / "train/train-00.png").read_bytes())
+    pair.imported(strict=True)
+    assert pair.content() == pair.sound
+    assert "1 images have the bytes of another one, but other objects: kept" in pair.text
+
+
+def test_an_image_that_is_listed_twice_with_fewer_objects(pair):
+    first, own = pair.train["images"][0], pair.train["annotations"][0]
+    pair.train["annotations"][1] |= {"image_id": 1, "bbox": [own["bbox"][0] + 0.5, *own["bbox"][1:]]}
+    pair.train["images"].append({**first, "id": 99})
+    expected = pair.train["annotations"][:]
+    pair.train["annotations"] = [*expected, {**own, "id": 500, "image_id": 99}]
+    pair.imported()
+    assert pair.content()["annotations"] == expected
+
+
+def test_folders_that_are_links(pair):
+    for split in ("train", "val"):
+        os.rename(pair.data / split, pair.data.parent / split)
+        (pair.data / split).symlink_to(pair.data.parent / split)
+    (pair.data.parent / "train/above").symlink_to(pair.data)
+    pair.imported(strict=True)
+    assert pair.content() == pair.sound
+
+
+def test_hidden_files_and_runs_of_a_trainer_are_not_read(pair):
+    for folder in ("runs/detect/train", "__MACOSX", ".cache"):
+        write_images(pair.data / folder, list(TRAIN)[:2])
+    (pair.data / "train/._train-00.png").write_bytes(b"Mac")
+    (pair.data / ".DS_Store").write_bytes(b"Mac")
+    pair.imported(strict=True)
+    assert pair.content() == pair.sound
+
+
+def test_images_that_are_not_opened_have_their_listed_sizes(pair, monkeypatch):
+    look = images.look
+
+    def unopened(paths, **options):
+        return {path: replace(found, size=None) for path, found in look(paths, "all", print).items()}
+
+    monkeypatch.setattr(images, "look", unopened)
+    pair.imported(decode="none")
+    assert pair.content() == pair.sound
+
+
+def test_folders_whose_words_do_not_mean_a_split(pair):
+    os.rename(pair.data / "val", pair.data / "test")
+    os.rename(pair.data / "train", pair.data / "validation images")
+    pair.imported()
+    assert pair.content() == pair.sound
+    pair.check_splits({"val": VAL})

@@ -27,6 +27,7 @@ def test_13_yolo_with_paths_of_another_folder(folder):
     paths = {"train": "../train/images", "val": "../valid/images", "test": "../test/images"}
     make.write_yaml(folder.data / "data.yaml", **paths, names=["cell", "plate"], nc=2)
     folder.imported()
+    assert f"1 images have no label file, so no objects (train/images/{without})" in folder.text
     folder.check_splits(known, within=0.01)
     assert folder.classes() == ["cell", "plate"]
 
@@ -77,9 +78,11 @@ def test_17_voc_with_one_set_and_a_damaged_image(folder):
     content = (folder.data / "images" / cut).read_bytes()
     (folder.data / "images" / cut).write_bytes(content[:200])
     del known[cut]
+    write_images(folder.data / "images", ["nobody.jpg"], seed=7)
     folder.imported()
+    assert "1 images have no XML file: not read (images/nobody.jpg)" in folder.text
     assert same_objects(folder.whole(), known)
-    assert "cannot be read by OpenCV: 1" in folder.text and "1 difficult objects" in folder.text
+    assert "that cannot be trained with: 1" in folder.text and "1 difficult objects" in folder.text
     everything = [
         json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8")) for split in ("train", "val")
     ]
@@ -179,3 +182,38 @@ def test_yolo_settings_that_name_folders_in_other_words(folder):
     folder.check_splits(known, within=0.01)
     assert "data.yaml: val: ['../val/images']: taken by the names of folders" in folder.text
     assert "data.yaml: test: ../test/images is not there" in folder.text
+
+
+@pytest.mark.parametrize("form", ["YOLO", "VOC"])
+def test_splits_that_only_the_labels_name(folder, form):
+    known = {split: known_objects(names(split, 4), n) for n, split in enumerate(("train", "val"))}
+    write = {"YOLO": make.write_yolo, "VOC": make.write_voc}[form]
+    for split, own in known.items():
+        write_images(folder.data / "images", own, seed=len(split))
+        write(folder.data / "labels" / split, own)
+    (folder.data / "classes.txt").write_text("cell\nplate\n", encoding="utf-8")
+    folder.imported()
+    folder.check_splits(known, within=0.01)
+
+
+def test_yolo_settings_with_one_folder_for_train_and_val(folder):
+    known = known_objects([f"photo-{chr(97 + number)}.jpg" for number in range(24)])
+    write_yolo_splits(folder, {"train": known})
+    make.write_yaml(
+        folder.data / "data.yaml", train="train/images", val="train/images", names=["cell", "plate"]
+    )
+    folder.imported()
+    assert same_objects(folder.whole(), known, within=0.01)
+    assert "data.yaml: train and val are the same images: taken as one set" in folder.text
+
+
+def test_voc_boxes_of_one_pixel_across_have_no_area(folder):
+    known = {split: known_objects(names(split, 6), n) for n, split in enumerate(("train", "val"))}
+    for split, own in known.items():
+        write_images(folder.data / split, own)
+        make.write_voc(folder.data / split, own)
+    first = next(iter(known["train"]))
+    make.write_voc(folder.data / "train", {first: [*known["train"][first], ("cell", [10, 10, 1, 8])]})
+    folder.imported(allowed_share=0.2)
+    folder.check_splits(known)
+    assert "boxes without area: 1" in folder.text

@@ -68,3 +68,22 @@ def test_the_box_that_only_the_mask_tells(pair):
         del item["bbox"], item["area"]
     pair.imported()
     assert pair.content() == masked(pair.sound)
+
+
+def test_many_masks_that_cannot_be_used_leave_their_boxes(pair):
+    masked(pair.train)
+    for item in pair.train["annotations"][:8]:
+        item["segmentation"] = [[1, 1, 5, 5]]
+    pair.imported()
+    found = pair.content()["annotations"]
+    assert [item["bbox"] for item in found] == [item["bbox"] for item in pair.sound["annotations"]]
+    assert ["segmentation" in item for item in found] == [False] * 8 + [True] * (len(found) - 8)
+    assert "masks of fewer than three points, or not finite, dropped (the box is kept): 8" in pair.text
+
+
+def test_parts_of_a_mask_without_area_are_dropped(pair):
+    masked(pair.train)
+    pair.train["annotations"][0]["segmentation"].append([1, 1, 5, 5])
+    pair.imported()
+    assert pair.content() == masked(pair.sound)
+    assert "parts of masks with one or two points, dropped: 1" in pair.text

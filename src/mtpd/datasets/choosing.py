@@ -43,8 +43,10 @@ def _one_for_each_split(found: list[find.Source], changes: Changes) -> dict[str 
         by_split.setdefault(source.split, []).append(source)
     if None in by_split and "train" not in by_split and len(by_split) > 1:
         by_split["train"] = by_split.pop(None)
+        for source in by_split["train"]:
+            source.split = "train"
         changes.note(f"{by_split['train'][0].where} names no split: taken for train, as others name theirs")
-    if None in by_split and {"train", "val"} <= by_split.keys():
+    if None in by_split and "train" in by_split and len(by_split) > 2:
         changes.note(f"{', '.join(one.where for one in by_split.pop(None))}: names no split: not read")
     if None in by_split and len(by_split) > 1:
         told = ", ".join(one.where for one in found)
@@ -57,9 +59,9 @@ def _one_for_each_split(found: list[find.Source], changes: Changes) -> dict[str 
 def _same_or_stop(split: str | None, several: list[find.Source], changes: Changes) -> find.Source:
     """One of several annotation files that hold the same objects; else a stop."""
     first, *others = several
+    known = _objects(first) if others else set()
     for other in others:
-        contents = [source.read(Changes(source.where)) for source in (first, other)]
-        if None in contents or not coco.same_objects(*contents):
+        if not known or _objects(other) != known:
             changes.stop(
                 f"two annotation files for {split or 'one set'}, with different objects: {first.path} and"
                 f" {other.path}; choose with dataset.{split or 'train'}.annotations"
@@ -67,6 +69,12 @@ def _same_or_stop(split: str | None, several: list[find.Source], changes: Change
         else:
             changes.note(f"{other.where} holds the same objects as {first.where}: not read")
     return first
+
+
+def _objects(source: find.Source) -> set[int]:
+    """Nothing if the file cannot be read."""
+    content = source.read(Changes(source.where))
+    return coco.objects_of(content) if content else set()
 
 
 def _with_val(chosen: dict[str | None, find.Source], changes: Changes) -> dict[str | None, find.Source]:

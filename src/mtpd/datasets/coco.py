@@ -70,12 +70,8 @@ def _name_categories(content: dict, changes: Changes) -> None:
         changes.put_right("classes without names", category["name"])
 
 
-def same_objects(one: dict, other: dict) -> bool:
-    """Whether two files hold the same objects, whatever their ids and their order."""
-    return _objects(one) == _objects(other)
-
-
-def _objects(content: dict) -> set[tuple]:
+def objects_of(content: dict) -> set[int]:
+    """Hashes of the objects and images of a file, whatever their ids and their order."""
     images = {image.get("id"): _last(str(image.get("file_name"))) for image in content["images"]}
     names = {category.get("id"): str(category.get("name")).strip() for category in content["categories"]}
     objects = {
@@ -86,7 +82,7 @@ def _objects(content: dict) -> set[tuple]:
         )
         for item in content["annotations"]
     }
-    return objects | {(name,) for name in images.values()}
+    return set(map(hash, objects)) | set(map(hash, images.values()))
 
 
 def _last(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from mtpd.datasets import coco, voc, yolo, yolo_settings
 from mtpd.datasets.changes import Changes
-from mtpd.datasets.tree import WORDS, Tree, folder_split, split_of
+from mtpd.datasets.tree import WORDS, Labels, Tree, folder_split, split_of
 from mtpd.datasets.yolo_settings import Settings
 
 
@@ -91,6 +91,8 @@ def _yolo(tree: Tree, changes: Changes) -> list[Source]:
         changes.note(f"YOLO classes have no names (no data.yaml): called {', '.join(settings.names)}")
     by_folder = _images_by_split(tree, labels)
     groups = _named_in_settings(tree, settings, by_folder, changes) or by_folder
+    if empty := [image for images in groups.values() for image in images if image not in labels]:
+        changes.note(f"{len(empty)} images have no label file, so no objects ({', '.join(empty[:3])})")
     for path in lonely:  # their images are missing
         groups.setdefault(folder_split(path), []).append(str(PurePosixPath(path).with_suffix(".jpg")))
     return [
@@ -122,17 +124,19 @@ def _images_by_split(tree: Tree, labels: dict[str, str]) -> dict[str | None, lis
     """Images with labels, and those beside them, by their folders, or by lists like train.txt."""
     folders = {PurePosixPath(path).parent for path in labels}
     images = [path for path in tree.images if PurePosixPath(path).parent in folders]
-    groups = _grouped(images)
+    groups = _grouped(images, labels)
     lists = _lists(tree)
     if list(groups) == [None] and "train" in lists:
         return {split: yolo_settings.images_of([path], tree, None) for split, path in lists.items()}
     return groups
 
 
-def _grouped(paths: list[str]) -> dict[str | None, list[str]]:
+def _grouped(paths: list[str], partners: dict[str, str]) -> dict[str | None, list[str]]:
+    """Files by the split that their folders name, or those of their partners."""
     groups: dict[str | None, list[str]] = {}
     for path in paths:
-        groups.setdefault(folder_split(path), []).append(path)
+        split = folder_split(path) or folder_split(partners.get(path, ""))
+        groups.setdefault(split, []).append(path)
     return groups
 
 
@@ -157,12 +161,20 @@ def _voc(tree: Tree, changes: Changes) -> list[Source]:
     files = voc.files_of(tree)
     if not files:
         return []
-    classes = voc.classes_of(files, tree)
-    groups = _listed(files, tree, changes) or _grouped(files)
+    classes, partners = voc.classes_of(files, tree), _partners(files, tree)
+    folders, used = {PurePosixPath(path).parent for path in partners.values()}, set(partners.values())
+    if others := [path for path in tree.images if path not in used and PurePosixPath(path).parent in folders]:
+        changes.note(f"{len(others)} images have no XML file: not read ({', '.join(others[:3])})")
+    groups = _listed(files, tree, changes) or _grouped(files, partners)
     return [
         Source("VOC", split, _common_folder(paths), tree, paths, classes=classes)
         for split, paths in groups.items()
     ]
+
+
+def _partners(files: list[str], tree: Tree) -> dict[str, str]:
+    images = Labels(tree.images)
+    return {path: image for path in files if (image := images.of(path))}
 
 
 def _listed(files: list[str], tree: Tree, changes: Changes) -> dict[str | None, list[str]]:

@@ -21,9 +21,9 @@ def tidy(content: dict, changes: Changes) -> None:
     kept = []
     for item in content["annotations"]:
         image, category = plain(item.get("image_id")), plain(item.get("category_id"))
-        if image not in images:
+        if image is None or image not in images:
             changes.leave_out("objects", "of images that are not listed", f"image {image!r}")
-        elif category not in categories:
+        elif category is None or category not in categories:
             changes.leave_out("objects", "of unknown categories", f"category {category!r}")
         else:
             item["image_id"], item["category_id"] = images[image], categories[category]

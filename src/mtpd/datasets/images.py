@@ -29,8 +29,8 @@ def _look(path: Path) -> Look:
         content = path.read_bytes()
         image = cv2.imread(str(path))
     except (OSError, cv2.error) as error:
-        return Look(None, str(error), str(path))
+        return Look(None, f"cannot be opened ({error})", str(path))
     digest = hashlib.sha256(content).hexdigest()
     if image is None:
-        return Look(None, "OpenCV cannot decode it", digest)
+        return Look(None, "cannot be decoded by OpenCV", digest)
     return Look((image.shape[1], image.shape[0]), None, digest)

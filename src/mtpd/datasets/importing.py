@@ -71,6 +71,7 @@ class _Import:
 
     def __init__(self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None]):
         self.settings, self.whole, self.folder, self.say = settings, whole, folder, say
+        self.allowed = settings.get("allowed_share", ALLOWED_SHARE)
         self.changes: dict[str, Changes] = {}
         self.splits: dict[str, dict] = {}
         self.digests: dict[str, dict[str, str]] = {}
@@ -102,7 +103,7 @@ class _Import:
 
     def _judge(self, content: dict, changes: Changes) -> None:
         """Stop if too much was left out or, where that is asked for, if anything was changed."""
-        changes.check_share(self.settings.get("allowed_share", ALLOWED_SHARE))
+        changes.check_share(self.allowed)
         if not changes.stops and not content["annotations"]:
             changes.stop("has no objects that can be used")
         if not changes.stops and self.settings.get("strict"):
@@ -124,7 +125,7 @@ class _Import:
         masks.tidy_form(content, changes)
         boxes.tidy(content, source.form, changes)
         if not changes.stops:
-            masks.tidy(content, changes)
+            masks.tidy(content, self.allowed, changes)
             classes.tidy(content, changes)
         if not changes.stops:
             classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)

@@ -62,19 +62,22 @@ def keep(content: dict, images: list[dict]) -> None:
 def _check_sizes(content: dict, changes: Changes) -> None:
     usable, other = [], []
     for image in content["images"]:
-        if image["_look"].problem or not image["_look"].size:
-            changes.leave_out(
-                "images", "cannot be read by OpenCV", f"{image['_path']} ({image['_look'].problem})"
-            )
-            continue
         listed = (_pixels(image.get("width")), _pixels(image.get("height")))
-        (usable if listed == image["_look"].size or None in listed else other).append(image)
+        found = image["_look"].size or listed  # of a file that was not opened
+        if image["_look"].problem:
+            kind, which = "that cannot be trained with", f"{image['_path']} {image['_look'].problem}"
+            changes.leave_out("images", kind, which)
+        elif None in found:
+            changes.leave_out("images", "of unknown size", image["_path"])
+        elif None in listed or listed == found:
+            _write_size(image, found, changes)
+            usable.append(image)
+        else:
+            other.append(image)
     if len(other) > len(usable):
         changes.stop(_of_other_sizes(other, len(usable) + len(other)))
     for image in other:
         changes.leave_out("images", "of another size than listed", _told_size(image))
-    for image in usable:
-        _write_size(image, changes)
     keep(content, usable)
 
 
@@ -101,14 +104,13 @@ def _of_other_sizes(other: list[dict], total: int) -> str:
     return f"{len(other)} of {total} images have another size than listed ({_told_size(other[0])}); {why}"
 
 
-def _write_size(image: dict, changes: Changes) -> None:
-    width, height = image["_look"].size
-    if (image.get("width"), image.get("height")) != (width, height) or type(image["width"]) is not int:
-        if "width" in image or "height" in image:  # YOLO has no sizes
-            changes.put_right(
-                "sizes of images", f"{image['_path']}: {image.get('width')} x {image.get('height')}"
-            )
-        image["width"], image["height"] = width, height
+def _write_size(image: dict, size: tuple[int, int], changes: Changes) -> None:
+    listed = (image.get("width"), image.get("height"))
+    if listed == size and type(listed[0]) is int and type(listed[1]) is int:
+        return
+    if listed != (None, None):  # YOLO has no sizes
+        changes.put_right("sizes of images", f"{image['_path']}: {listed[0]} x {listed[1]}")
+    image["width"], image["height"] = size
 
 
 def _join_same_files(content: dict, changes: Changes) -> None:
@@ -129,13 +131,12 @@ def _join_same_files(content: dict, changes: Changes) -> None:
     for first, *others in groups:
         for other in others:
             names = f"{first['file_name']} and {other['file_name']}"
-            if first["_path"] != other["_path"] and not _same_objects(own[first["id"]], own[other["id"]]):
-                doubtful.append(names)
-                continue
-            if _contradict(own[first["id"]], own[other["id"]]):
-                changes.stop(
-                    f"one image file is listed twice with different objects: {names}; keep one of them"
-                )
+            if not _same_objects(own[first["id"]], own[other["id"]]):
+                if first["_path"] != other["_path"]:
+                    doubtful.append(names)
+                    continue
+                if _contradict(own[first["id"]], own[other["id"]]):
+                    changes.stop(f"one image file is listed twice with different objects: {names}; keep one")
             changes.put_right("images that are listed twice, joined", names)
             _join(first, other, own)
             dropped.add(other["id"])

@@ -67,16 +67,17 @@ def polygon_area(polygon: list[float]) -> float:
     return abs(sum(a * d - c * b for (a, b), (c, d) in zip(points, following, strict=True))) / 2
 
 
-def tidy(content: dict, changes: Changes) -> None:
+def tidy(content: dict, few: float, changes: Changes) -> None:
     """Keep the masks that can be used.
 
     Where most objects have a usable mask, an object without one would stop the training of a mask head: it is
-    left out. Elsewhere only its mask is dropped: boxes are what the data are for.
+    left out, if such objects are ``few`` (a share). Else only the masks are dropped: the boxes can be used.
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
     masked = [item for item in content["annotations"] if item.get("segmentation")]
     wrong = {id(item): why for item in masked if (why := _fault(item, sizes[item["image_id"]], changes))}
-    drop_objects = len(masked) - len(wrong) > len(content["annotations"]) / 2
+    total = len(content["annotations"])
+    drop_objects = len(masked) - len(wrong) > total / 2 and len(wrong) <= few * total
     for item in masked:
         if (why := wrong.get(id(item))) is None:
             continue

@@ -34,16 +34,15 @@ class Tree:
         return [name for name in self.files if _suffix(name) in suffixes]
 
 
-def _walk(folder: Path) -> Iterable[str]:
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:  # a link to a folder above
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if name[0] != "." and name.lower() not in SKIPPED]
-        relative = PurePosixPath(Path(place).relative_to(folder).as_posix())
-        yield from (str(relative / name) for name in names if not name.startswith("._"))
+def _walk(folder: str | Path, relative: str = "", above: tuple[str, ...] = ()) -> Iterable[str]:
+    if (real := os.path.realpath(folder)) in above:  # a link to a folder above
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield from () if entry.name.startswith("._") else (relative + entry.name,)
+            elif entry.name[0] != "." and entry.name.lower() not in SKIPPED:
+                yield from _walk(entry.path, f"{relative}{entry.name}/", (*above, real))
 
 
 def _suffix(name: str) -> str:
@@ -86,5 +85,6 @@ class Labels:
         if (place := place_of(path)) in self._by_place:
             return self._by_place[place]
         split = folder_split(path)
-        same = [other for other in self._by_stem.get(place[-1], ()) if folder_split(other) in (split, None)]
+        stems = self._by_stem.get(place[-1], ())
+        same = [other for other in stems if split is None or folder_split(other) in (split, None)]
         return same[0] if len(same) == 1 else None
