@@ -20,10 +20,9 @@ spec = files.read_json(args.spec)
 kept = Path(layout.imported(spec))
 try:
     if not (kept / REPORT).exists():
-        import_dataset(
-            spec, kept, teller("import", args.progress), **{identity.KEY: identity.made_with(spec)}
-        )
+        say, made_with = teller("import", args.progress), {identity.KEY: identity.made_with(spec)}
+        import_dataset(spec, kept, say, Path(spec["source"]), **made_with)
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
-for path in kept.iterdir() if args.folder else ():
+for path in kept.glob("*.json") if args.folder else ():
     files.write_bytes(args.folder / path.name, path.read_bytes())

@@ -59,7 +59,7 @@ def imported(source):
         spec = data_specs.data_import(Dataset(name="new", source=source))
         kept = Path(layout.imported(spec))
         if not (kept / REPORT).exists():
-            import_dataset(spec, kept, print, **{identity.KEY: identity.made_with(spec)})
+            import_dataset(spec, kept, print, Path(source), **{identity.KEY: identity.made_with(spec)})
     except ImportStopped as error:
         sys.exit("\n".join(error.stops))
     except ValidationError as error:

@@ -19,7 +19,13 @@ VAL_FRACTION = 0.2
 REPORT = "import.json"
 
 
-def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = print, **about: object) -> dict:
+def import_dataset(
+    settings: dict,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    root: Path | None = None,
+    **about: object,
+) -> dict:
     """Read a data set in any form that is known, and write it in one.
 
     Args:
@@ -28,6 +34,7 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
             ``strict``, ``decode``, ``allowed_share``.
         folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
         say: takes lines of text: progress, and at the end what was changed.
+        root: the folder that names of images begin at; if not given, each split has one of its own.
         about: what ``import.json`` shall say too.
 
     Returns:
@@ -43,7 +50,7 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     partial_folder = Path(folder) / f".importing.{os.getpid()}"
     partial_folder.mkdir(parents=True)
     try:
-        done = _Import(settings, whole, partial_folder, say)
+        done = _Import(settings, whole, partial_folder, say, root)
         report = done.run(sources) | about
         files.write_json(partial_folder / REPORT, report)
         for name in choosing.ORDER:
@@ -57,20 +64,19 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     return report
 
 
-def _below(source: str, content: dict, root: Path) -> Path:
-    """Name the images from the folder of the data set on, and return that folder."""
-    folder = Path(source).expanduser()
-    begin = os.path.relpath(root, folder)
+def _rename(content: dict, folder: str) -> None:
+    """Begin the names of images with a folder."""
     for image in content["images"]:
-        image["file_name"] = os.path.normpath(os.path.join(begin, image["file_name"]))
-    return folder
+        image["file_name"] = os.path.normpath(os.path.join(folder, image["file_name"]))
 
 
 class _Import:
     """One import: the splits one after the other, so that only one of them is in memory."""
 
-    def __init__(self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None]):
-        self.settings, self.whole, self.folder, self.say = settings, whole, folder, say
+    def __init__(
+        self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None], root: Path | None
+    ):
+        self.settings, self.whole, self.folder, self.say, self.root = settings, whole, folder, say, root
         self.allowed = settings.get("allowed_share", ALLOWED_SHARE)
         self.changes: dict[str, Changes] = {}
         self.splits: dict[str, dict] = {}
@@ -174,8 +180,9 @@ class _Import:
         counts = Counter(names[item["category_id"]] for item in content["annotations"])
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
-        if self.settings.get("source"):
-            root = _below(self.settings["source"], content, root)
+        if self.root:
+            _rename(content, os.path.relpath(root, self.root))
+            root = self.root
         files.write_json(self.folder / f"{name}.json", content, indent=None)
         self.splits[name] = {
             "images_in": str(root),
