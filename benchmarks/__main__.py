@@ -12,7 +12,15 @@ import warnings
 
 import torch
 
-ROWS = ("distillation_step", "adaptation_cost", "data_loading", "other_ways", "planning", "stage_start")
+ROWS = (
+    "distillation_step",
+    "adaptation_cost",
+    "data_loading",
+    "import_images",
+    "other_ways",
+    "planning",
+    "stage_start",
+)
 
 
 def main(words: list[str] | None = None):

@@ -24,6 +24,7 @@ NUMBER = {
     "distillation_step": 3 * len(LOSSES),
     "adaptation_cost": 3,
     "data_loading": 2,
+    "import_images": 2,
     "other_ways": 2,
     "planning": 3,
     "stage_start": 1,
