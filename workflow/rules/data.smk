@@ -5,6 +5,8 @@ rule import_data:
         train=f"{folders.DATA}/train.json",
         val=f"{folders.DATA}/val.json",
         report=f"{folders.DATA}/import.json",
+        samples=f"{folders.DATA}/train_samples.jpg",
+        counts=f"{folders.DATA}/counts.png",
     log:
         f"{folders.logs(folders.DATA)}/import.log",
     wildcard_constraints:

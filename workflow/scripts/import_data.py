@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mtpd import files
+from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, import_dataset
 from mtpd.experiment import identity, layout
@@ -24,5 +25,10 @@ try:
         import_dataset(spec, kept, say, Path(spec["source"]), **made_with)
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
-for path in kept.glob("*.json") if args.folder else ():
-    files.write_bytes(args.folder / path.name, path.read_bytes())
+if args.folder:
+    for path in kept.glob("*.json"):
+        files.write_bytes(args.folder / path.name, path.read_bytes())
+    splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}
+    pictures.sheet(splits["train"], Path(spec["source"]), args.folder / "train_samples.jpg")
+    counts = {name: pictures.count(content) for name, content in splits.items()}
+    pictures.plot(counts, args.folder / "counts.png")
