@@ -18,7 +18,7 @@ READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm test-gpu bench lint clean
+.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm test-gpu test-mutants bench lint clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ test-slurm: $(READY) ## tests on a Slurm cluster of one node (Debian, root)
 
 test-gpu: $(READY) ## tests on GPUs, first on a new machine; fails without a GPU (minutes)
 	pytest -m gpu -rs
+
+test-mutants: $(READY) ## do tests fail where they should? ONLY="clip_grad" for some (an hour)
+	python tests/mutants.py $(ONLY)
 
 bench: $(READY) ## measure what this software costs, or a part: ROW=planning
 	PYTHONPATH=src python -m benchmarks $(ROW)

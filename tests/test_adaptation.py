@@ -2,6 +2,7 @@
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
 from conftest import build
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv2d, interpolate
 
 from mtpd.adaptation.cost import cost, measure
+from mtpd.adaptation.levels import over_levels
 from mtpd.adaptation.moments import Level
 from mtpd.data.views import key
 from mtpd.detectors import taps
@@ -229,3 +231,9 @@ def stride_8(detector, scale):
             detector.extract_feat(inputs)
         images.append(taps.read(outputs, [tap])[0][0])
     return images
+
+
+def test_a_cost_is_the_mean_over_its_levels():
+    rows = [("s", "t", 8, 0.1), ("s", "t", 16, 0.2), ("s", "t", 32, 0.6), ("t", "s", 8, 0.5)]
+    table = pd.DataFrame(rows, columns=["source", "target", "stride", "cost"])
+    assert over_levels(table) == pytest.approx({("s", "t"): 0.3, ("t", "s"): 0.5})

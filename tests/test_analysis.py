@@ -92,3 +92,11 @@ def test_every_object_and_every_detection_is_in_one_pair(objects, detections):
     pairs = match(truth, found)
     assert sorted(t for t, _ in pairs if t) == sorted(row["category_id"] for row in truth)
     assert sorted(p for _, p in pairs if p) == sorted(row["category_id"] for row in found)
+
+
+@pytest.mark.parametrize(("shift", "pairs"), [(3, [(1, 1)]), (4, [(None, 1), (1, None)])])
+def test_a_detection_must_cover_half_of_the_union(shift, pairs):
+    """10 x 10 pixels: 3 aside, the IoU is 70 / 130; 4 aside, 60 / 140."""
+    objects = [{"bbox": [0, 0, 10, 10], "category_id": 1}]
+    found = [{"bbox": [shift, 0, 10, 10], "category_id": 1, "score": 0.9}]
+    assert match(objects, found) == pairs

@@ -27,10 +27,11 @@ def test_objects_that_training_leaves_out_are_told(dataset, tmp_path):
     path = tmp_path / "val.json"
     path.write_text(json.dumps(content))
     assert annotations.accepted_boxes(str(path)) == annotations.too_small(str(path)) == []
-    first, second, third, *_ = content["annotations"]
+    first, second, third, thin, *_ = content["annotations"]
     first["area"] = 0
     second["bbox"] = [3, 3, 0.5, 4]
     third["bbox"] = [3, 3, 0, 4]
+    thin["bbox"] = [3, 3, 1, 4]  # a pixel is enough
     path.write_text(json.dumps(content))
     (bad,), (small,) = annotations.accepted_boxes(str(path)), annotations.too_small(str(path))
     assert "1 boxes that are empty or outside their image" in bad

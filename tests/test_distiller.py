@@ -115,6 +115,20 @@ def renormalised_twin(teacher, factor=3.0):
     return twin
 
 
+def test_boxes_are_fractions_of_width_and_height():
+    """Of the padded batch: images of 50 x 20 pixels become 64 x 32."""
+    distiller = Distiller(build("r18_w8"), [build("r18_w16")], **PKD).train()
+    seen = []
+    distiller.links[0].loss.register_forward_hook(lambda _module, given, _result: seen.extend(given[2]))
+    data = batch()
+    data["inputs"] = [image[:, :20, :50] for image in data["inputs"]]
+    for sample in data["data_samples"]:
+        sample.set_metainfo({"img_shape": (20, 50)})
+        sample.gt_instances.bboxes = torch.tensor([[16.0, 8.0, 48.0, 16.0]])
+    losses(distiller, data)
+    assert [boxes.tolist() for boxes in seen] == [[[0.25, 0.25, 0.75, 0.5]]] * 2
+
+
 class HalvedImages(torch.nn.Module):
     """Means of 2 x 2 pixels: undoes, on even colours, that a teacher sees the image at twice the size."""
 

@@ -16,7 +16,7 @@ FOLDERS = ("benchmarks", "config", "docs", "envs", "slurm", "src", "tests", "wor
 STOCK = Path(mmdet.__file__).parent / ".mim"  # mmdet's configs and tools
 NAMED = {"STUDY": "config/studies/{}.yaml", "ROW": "benchmarks/{}.py"}  # files that variables of make name
 SOURCES = (".py", ".smk", ".yaml")
-MADE = ("my.yaml", "cells.yaml", "envs/mtpd.sif", "predict.py")  # by the reader
+MADE = ("my.yaml", "cells.yaml", "data.yaml", "envs/mtpd.sif", "predict.py")  # by the reader
 
 
 def problems(text):
@@ -93,7 +93,7 @@ def of_pytest(words):
 def exists(name):
     """Whether the project has a file of this name; those of results and of the reader count as there."""
     pattern = re.sub(r"\{\w+\}", "*", name)
-    if name in MADE:
+    if name in MADE or name.startswith("/"):  # of the machine
         return True
     if pattern.split("/")[0] in FOLDERS or (PROJECT / pattern).exists():
         return any(PROJECT.glob(pattern.rstrip("/")))

@@ -20,7 +20,6 @@ ALLOWED = {
     "fonts": set(),
     "machine": set(),
     "datasets": {"files", "fonts"},
-    "discover": {"files"},
     "experiment": {"files"},
     "data": {"files", "fetch"},
     "detectors": {"", "files", "fetch", "data", "experiment"},
@@ -83,6 +82,11 @@ def test_no_package_imports_in_a_circle():
 )
 def test_reading_an_experiment_imports_no_heavy_package(path):
     assert not {name.split(".")[0] for name in imported(path)} & HEAVY
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if package_of(p) == "datasets"], ids=lambda p: p.name)
+def test_importing_data_imports_no_trainer(path):
+    assert not {name.split(".")[0] for name in imported(path)} & (HEAVY - {"numpy"})
 
 
 @pytest.mark.parametrize("name", ["plot_costs.py", "orders.py"])

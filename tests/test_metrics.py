@@ -93,6 +93,21 @@ def sample(masks):
     return {"img_id": 1, "pred_instances": found}
 
 
+def test_detections_are_written_as_coco_wants_them(annotations, tmp_path):
+    """Corner and size; the ids of the file, by the names of the classes."""
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    categories = [{"id": 40 - 3 * item["id"], "name": item["name"]} for item in content["categories"]]
+    shapes.write(
+        {"images": content["images"], "annotations": [], "categories": categories}, tmp_path / "val.json"
+    )
+    metric = metrics.CocoPredictions(tmp_path / "val.json", shapes.CLASSES)
+    boxes, labels = torch.tensor([[4.0, 5.0, 30.5, 41.0]]), torch.tensor([1])
+    found = InstanceData(bboxes=boxes, scores=torch.tensor([0.25]), labels=labels)
+    metric.process({}, [{"img_id": 7, "pred_instances": found}])
+    box = [4.0, 5.0, 26.5, 36.0]
+    assert metric.results == [[{"image_id": 7, "category_id": 34, "bbox": box, "score": 0.25}]]
+
+
 def test_masks_are_encoded_as_one_by_one(annotations):
     masks = torch.rand(7, 40, 33) > 0.6
     masks[3] = False

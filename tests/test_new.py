@@ -1,6 +1,8 @@
 """``make new``: an experiment file for a data set, whatever the layout of its folder."""
 
+import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from snakes import planned
 
-from mtpd import discover
+from mtpd import files
+from mtpd.datasets import numbers
 from mtpd.experiment import starter
 from mtpd.experiment.reading import load_with_files
 
@@ -27,10 +30,11 @@ LAYOUTS = {
 
 
 def draw(folder, annotations, images, names, box=(2, 2, 20, 10), size=(64, 48)):
-    """A split of these images, each with one object."""
+    """A split of these images, all of them different, each with one object."""
     for name in names:
         (folder / images / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size).save(folder / images / name)
+        colour = tuple(hashlib.sha256(f"{images}/{name}".encode()).digest()[:3])
+        Image.new("RGB", size, colour).save(folder / images / name)
     listed = [
         {"id": i, "file_name": name, "width": size[0], "height": size[1]} for i, name in enumerate(names)
     ]
@@ -41,76 +45,51 @@ def draw(folder, annotations, images, names, box=(2, 2, 20, 10), size=(64, 48)):
     categories = [{"id": 1, "name": "cell"}, {"id": 7, "name": "platelet"}]
     content = {"images": listed, "annotations": objects, "categories": categories}
     (folder / annotations).parent.mkdir(parents=True, exist_ok=True)
-    (folder / annotations).write_text(json.dumps(content))
+    (folder / annotations).write_text(json.dumps(content), encoding="utf-8")
 
 
 def laid_out(folder, layout, **options):
-    """A data set of 6 and 3 images; the splits have files of the same names."""
+    """A data set of 8 and 3 images; the splits have files of the same names."""
     annotations, images, splits = LAYOUTS[layout]
-    for split, count in zip(splits, (6, 3), strict=True):
+    for split, count in zip(splits, (8, 3), strict=True):
         names = [f"{number}.png" for number in range(count)]
         draw(folder, annotations.format(split=split), images.format(split=split), names, **options)
     return folder
 
 
-def found_in(folder):
-    return discover.splits(folder, discover.annotation_files(folder))
-
-
 def new(place, *arguments):
     """Exit status, and all that the script said."""
     command = [sys.executable, PROJECT / "workflow/scripts/new.py", *arguments]
-    done = subprocess.run(list(map(str, command)), cwd=place, capture_output=True, text=True)
+    done = subprocess.run(list(map(str, command)), cwd=place, capture_output=True, encoding="utf-8")
     return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_splits_are_found_in_each_layout(layout, tmp_path):
-    found = found_in(laid_out(tmp_path, layout))
-    annotations, images, splits = LAYOUTS[layout]
-    for name, split, count in zip(("train", "val"), splits, (6, 3), strict=True):
-        assert found[name].annotations == tmp_path / annotations.format(split=split)
-        assert found[name].images == tmp_path / images.format(split=split)
-        assert found[name].count == count
-        assert found[name].objects == {"cell": count, "platelet": 0}
-        assert found[name].size == (64, 48)
-        assert found[name].object_side == pytest.approx(200**0.5)
+def test_each_layout_is_accepted(layout, tmp_path):
+    data = laid_out(tmp_path / "training" / "cells", layout)  # a name above the folder tells no split
+    code, said = new(tmp_path, "cells", data, "--gpus", 0)
+    assert code == 0, said
+    assert "train: 8 images, 8 objects" in said and "val: 3 images, 3 objects" in said
+    assert "cell: 8 objects in train, 3 in val" in said
 
 
-def test_names_with_folders_and_files_of_other_tasks(tmp_path):
-    draw(tmp_path, "train.json", "images", [f"a/{i}.png" for i in range(3)])
-    draw(tmp_path, "val.json", "images", [f"b/{i}.png" for i in range(3)])
-    (tmp_path / "captions_train.json").write_text((tmp_path / "train.json").read_text())
-    (tmp_path / "train_settings.json").write_text("[1, 2]")
-    assert found_in(tmp_path)["val"].images == tmp_path / "images"
-
-
-def test_upright_images_do_not_change_the_size(tmp_path):
+def test_the_numbers_of_a_split(tmp_path):
     draw(tmp_path, "train.json", "train", ["0.png", "1.png"])
-    content = json.loads((tmp_path / "train.json").read_text())
-    content["images"][0] |= {"width": 48, "height": 64}
-    (tmp_path / "train.json").write_text(json.dumps(content))
-    assert discover.Split(tmp_path / "train.json", tmp_path / "train").size == (64, 48)
+    content = files.read_json(tmp_path / "train.json")
+    content["images"][0] |= {"width": 48, "height": 64}  # an upright image does not change the size
+    content["annotations"].append({**content["annotations"][0], "id": 9})
+    files.write_json(tmp_path / "train.json", content)
+    found = numbers.of_split(tmp_path / "train.json")
+    side = pytest.approx(200**0.5)
+    assert found == {"count": 2, "size": (64, 48), "object_side": side, "most_objects": 2}
 
 
-@pytest.mark.parametrize("above", ["training", "valerie"])
-def test_names_above_the_folder_tell_no_split(above, tmp_path):
-    data = laid_out(tmp_path / above / "cells", "annotations beside the splits")
-    shutil.copytree(data / "train", data / "old")  # sorted before "train" and "val"
-    found = found_in(data)
-    assert {name: split.images for name, split in found.items()} == {
-        "train": data / "train",
-        "val": data / "val",
-    }
-
-
-@pytest.mark.parametrize("begin", ["", "./", "{folder}/images/"], ids=["plain", "dot", "whole paths"])
-def test_unusual_names_of_images(begin, tmp_path):
-    begin = begin.format(folder=tmp_path)
-    draw(tmp_path, "train.json", "images", [f"{begin}cells [1] {i}.png" for i in range(3)])
-    draw(tmp_path, "val.json", "images", [f"{begin}cells [2] {i}.png" for i in range(3)])
-    found = found_in(tmp_path)
-    assert all(path.exists() for split in found.values() for path in split.files)
+def test_one_set_gives_both_splits(tmp_path):
+    draw(tmp_path / "data", "all.json", "images", [f"{chr(97 + i)}{7 * i}x.png" for i in range(20)])
+    code, said = new(tmp_path, "cells", tmp_path / "data", "--gpus", 0)
+    assert code == 0, said
+    dataset = yaml.safe_load((tmp_path / "cells.yaml").read_text(encoding="utf-8"))["dataset"]
+    assert dataset["val"] == {"fraction": 0.2, "seed": 0}
 
 
 def test_the_written_file_is_an_experiment(tmp_path):
@@ -119,11 +98,11 @@ def test_the_written_file_is_an_experiment(tmp_path):
     (tmp_path / "config").symlink_to(PROJECT / "config")
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
     assert code == 0, said
-    assert "cell: 6 objects in train, 3 in val" in said
+    assert "cell: 8 objects in train, 3 in val" in said
     assert "platelet: 0 objects in train, 0 in val" in said
     jobs = planned(tmp_path, tmp_path / "cells.yaml")
     assert jobs["take_trained"] == 3 and jobs["write_comparison"] == 1
-    content = yaml.safe_load((tmp_path / "cells.yaml").read_text())
+    content = yaml.safe_load((tmp_path / "cells.yaml").read_text(encoding="utf-8"))
     assert content["dataset"]["scale"] == [64, 48]  # never enlarged
     code, said = new(tmp_path, "cells", data)
     assert code == 1 and "cells.yaml is there already" in said
@@ -133,25 +112,67 @@ def test_gpus_get_detectors_of_mmdet(tmp_path):
     data = laid_out(tmp_path / "data", "COCO 2017", size=(2000, 1000))
     code, said = new(tmp_path, "big", data, "--gpus", 4)
     assert code == 0, said
-    content = yaml.safe_load((tmp_path / "big.yaml").read_text())
+    content = yaml.safe_load((tmp_path / "big.yaml").read_text(encoding="utf-8"))
     experiment = load_with_files(content, "big.yaml", PROJECT)
     assert (experiment.compute.gpus, experiment.compute.threads) == (1, 8)  # whatever this machine has
     assert content["dataset"]["scale"] == [1333, 666]
     assert all(d.config.startswith("mmdet::") for d in experiment.detectors.values())
 
 
-def test_bad_boxes_are_left_out_and_said(tmp_path):
+def test_unusable_boxes_are_left_out_and_said(tmp_path):
     data = laid_out(tmp_path / "data", "COCO 2017")
-    draw(data, "annotations/instances_val2017.json", "val2017", ["0.png"], box=(2, 2, 0, 10))
+    content = files.read_json(data / "annotations/instances_train2017.json")
+    many = [{**content["annotations"][0], "id": 100 + i, "bbox": [i, i, 9, 9]} for i in range(30)]
+    content["annotations"] += [*many, {**content["annotations"][0], "id": 99, "bbox": [2, 2, 0, 10]}]
+    files.write_json(data / "annotations/instances_train2017.json", content)
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
-    assert code == 0 and "1 boxes that are empty or outside their image" in said
-    assert yaml.safe_load((tmp_path / "cells.yaml").read_text())["dataset"]["skip_bad_boxes"] is True
+    assert code == 0 and re.search(r"train: left out: objects: .*: 1 \(", said), said
+
+
+REFUSED = {
+    "no images at all": "most of its images are missing|images are missing",
+    "class only in val": "platelet",
+    "a few images": "found 3 training images, expected at least 4",
+    "braces": "braces",
+    "nothing": "no annotations in the form of",
+}
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_what_cannot_be_used_is_refused_in_one_sentence(how, tmp_path):
+    data = laid_out(tmp_path / ("da{ta}" if how == "braces" else "data"), "COCO 2017")
+    if how == "no images at all":
+        for path in data.rglob("*.png"):
+            path.unlink()
+    elif how == "class only in val":
+        path = data / "annotations/instances_val2017.json"
+        content = files.read_json(path)
+        content["annotations"].append(
+            {**content["annotations"][0], "id": 77, "category_id": 7, "bbox": [9, 9, 9, 9]}
+        )
+        files.write_json(path, content)
+        train = data / "annotations/instances_train2017.json"
+        train.write_text(train.read_text(encoding="utf-8").replace("platelet", "other"), encoding="utf-8")
+    elif how == "a few images":
+        draw(data, "annotations/instances_train2017.json", "train2017", ["0.png", "1.png", "2.png"])
+    elif how == "nothing":
+        shutil.rmtree(data / "annotations")
+    code, said = new(tmp_path, "cells", data, "--gpus", 0)
+    assert code == 1 and re.search(REFUSED[how], said), said
+    assert "Traceback" not in said and not list(tmp_path.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["a+b", "two words"])
+def test_a_name_that_cannot_be_is_refused(name, tmp_path):
+    code, said = new(tmp_path, name, laid_out(tmp_path / "data", "COCO 2017"), "--gpus", 0)
+    assert code == 1 and "experiment: " in said and "nothing was written" in said
+    assert not list(tmp_path.glob("*.yaml"))
 
 
 def test_a_name_may_look_like_a_number(tmp_path):
     code, said = new(tmp_path, "2024", laid_out(tmp_path / "data", "COCO 2017"), "--gpus", 0)
     assert code == 0, said
-    assert yaml.safe_load((tmp_path / "2024.yaml").read_text())["experiment"] == "2024"
+    assert yaml.safe_load((tmp_path / "2024.yaml").read_text(encoding="utf-8"))["experiment"] == "2024"
 
 
 @given(

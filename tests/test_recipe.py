@@ -54,9 +54,9 @@ def test_training_images_have_the_sizes_of_the_recipe(dataset):
     images = DATASETS.build(config.train_dataloader.dataset)
     seed_everything(0)
     sizes = [tuple(images[i % len(images)]["inputs"].shape[1:]) for i in range(60)]
-    assert set(sizes) == {(32, 32), (48, 48), (64, 64)}
+    assert set(sizes) == {(16, 32), (32, 16), (24, 48), (48, 24), (32, 64), (64, 32)}
     validation = DATASETS.build(config.val_dataloader.dataset)
-    assert {tuple(image["inputs"].shape[1:]) for image in validation} == {(32, 32)}
+    assert {tuple(image["inputs"].shape[1:]) for image in validation} == {(16, 32), (32, 16)}
 
 
 @pytest.mark.parametrize(("given", "allowed"), [({}, True), ({"tf32": True}, True), ({"tf32": False}, False)])

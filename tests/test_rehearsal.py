@@ -12,7 +12,7 @@ from snakes import TINY, changed, snakemake
 
 from mtpd.data import shapes, stand_in
 from mtpd.detectors import checkpoints
-from mtpd.experiment import specs
+from mtpd.experiment import data_specs, specs
 from mtpd.experiment.layout import Layout, is_rehearsal
 from mtpd.experiment.reading import load_experiment, load_with_files
 from mtpd.experiment.rehearsal import rehearsed
@@ -103,7 +103,7 @@ def test_everything_becomes_small_and_has_folders_of_its_own(folder):
     assert found.arms["progressive"].epochs == 3  # stages at most
     assert found.arms["every-teacher-pkd-all"].policy == "by-ap"
     assert found.seeds == (0,) and not any(arm.seeds for arm in found.arms.values())
-    assert specs.annotations(found, Layout(found.experiment, found.dataset.name)) == {
+    assert data_specs.annotations(found, Layout(found.experiment, found.dataset.name)) == {
         split: f"results/rehearsal/mine/data/{split}.json" for split in ("train", "val")
     }
     stage = specs.stage(found, Layout("", ""), "student", "alone", "none@1", 0)
@@ -114,7 +114,7 @@ def test_everything_becomes_small_and_has_folders_of_its_own(folder):
 def test_a_scale_that_is_small_already_and_a_generated_set_stay():
     found = rehearsed(load_experiment(yaml.safe_load(TINY.read_text())))
     assert found.dataset.scale == (64, 64) and found.dataset.train is None
-    assert specs.stood_in_for(found) is None
+    assert data_specs.stood_in_for(found) is None
 
 
 def test_classes_are_drawn_by_name_in_turns(tmp_path):

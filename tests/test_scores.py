@@ -23,7 +23,8 @@ def write(folder, kind="bbox", **changes):
     """A stage's or a detector's results; AP 10 of everything, but for the changes."""
     files.write_json(folder / "metrics.json", {"bbox": {**dict.fromkeys(NAMES, 10.0)}})
     content = files.read_json(folder / "metrics.json") | {kind: {**dict.fromkeys(NAMES, 10.0), **changes}}
-    files.write_json(folder / "metrics.json", {**content, "images": 4, "versions": {}, "evaluator": "x"})
+    content |= {"dataset": "d", "annotations_sha256": "0", "images": 4, "versions": {}, "evaluator": "x"}
+    files.write_json(folder / "metrics.json", {**content, "made_with": {}})
     files.write_json(folder / "analysis.json", ANALYSIS)
     files.write_text(folder / "history.csv", f"epoch,loss,AP\n1,2.0,\n2,1.0,{changes.get('AP', 10.0)}\n")
     return str(folder)
@@ -31,6 +32,7 @@ def write(folder, kind="bbox", **changes):
 
 def row(folder, arm, seed, **changes):
     stage = {"chain": "none@2", "folder": write(folder / arm / f"seed{seed}", **changes)}
+    stage["made_with"] = files.fingerprint({})
     return {
         "arm": arm,
         "student": "s",

@@ -95,14 +95,14 @@ def test_a_pass_can_start_in_the_middle(sizes, skip):
 
 
 def test_flips_of_a_later_stage_are_those_of_later_epochs():
-    def drawn(epochs_before, epoch):
+    def drawn(epochs_before, epoch, image=7):
         first = SeedImage(3, epochs_before)
         first.epoch = epoch
-        first.transform({"sample_idx": 7})
+        first.transform({"sample_idx": image})
         return random.random()
 
     assert drawn(2, 0) == drawn(0, 2)
-    assert len({drawn(0, epoch) for epoch in range(4)}) == 4
+    assert len({drawn(0, epoch, image) for epoch in range(4) for image in range(5)}) == 20
 
 
 def test_steps_are_counted_from_the_first_stage_on(dataset, teacher, tmp_path, monkeypatch):

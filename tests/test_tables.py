@@ -22,9 +22,11 @@ def seeds(tmp_path):
     rows = []
     for arm, values in AP.items():
         for seed, ap in enumerate(values):
-            stages = [{"folder": str(tmp_path / arm / str(seed) / str(stage))} for stage in (1, 2)]
-            for stage, value in zip(stages, (1.0, ap), strict=True):
-                files.write_json(f"{stage['folder']}/metrics.json", {"bbox": scores(value)})
+            folders = [str(tmp_path / arm / str(seed) / str(stage)) for stage in (1, 2)]
+            stages = [{"folder": folder, "made_with": files.fingerprint({})} for folder in folders]
+            same = {"dataset": "d", "annotations_sha256": "0", "made_with": {}}
+            for folder, value in zip(folders, (1.0, ap), strict=True):
+                files.write_json(f"{folder}/metrics.json", {"bbox": scores(value), **same})
             own = {"arm": arm, "student": "s", "recipe": "r", "chain": "weak@1+strong@1", "seed": seed}
             rows.append({**own, "stages": stages})
     return tables.seed_rows(json.loads(json.dumps(rows)))

@@ -36,6 +36,14 @@ def test_levels_are_paired_by_stride_not_by_index():
         taps.pair_by_stride(levels(8), levels(4))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_detector_whose_taps_are_found_is_as_before(training):
+    detector = build("r18_w8").train(training)
+    taps.find_taps(detector)
+    assert all(module.training == training for module in detector.modules())
+    assert not any(module._forward_hooks for module in detector.modules())
+
+
 @pytest.mark.parametrize("grid", [(4, 6), (8, 6), (4, 12), (5, 7)])
 def test_features_of_another_height_or_width_are_resized(grid):
     source = torch.rand(1, 2, 4, 6)

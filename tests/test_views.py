@@ -10,6 +10,7 @@ from distillers import PKD, batch
 from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 from PIL import Image
+from torch.nn.functional import pad
 
 from mtpd.adaptation.cost import measure
 from mtpd.data import pipelines, shapes, views
@@ -38,19 +39,20 @@ def loaded(dataset, scales, flip):
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_a_teacher_at_full_scale_gets_the_file_itself(flip, dataset):
-    """The images have the data set's scale, 64 pixels, so at twice the student's 32 nothing is resized."""
+    """The images have the data set's scale, so at twice the student's half nothing is resized."""
     seed_everything(0)
     images = loaded(dataset, [0.5, 1.0, 2.0], flip)
     for number in range(len(images)):
         packed = images[number]
         file = pixels(packed["data_samples"].img_path)
-        assert packed["inputs"].shape == (3, 32, 32)
-        assert packed[key(0.5)].shape == (3, 16, 16)
+        height, width = file.shape[1:]
+        assert packed["inputs"].shape == (3, height // 2, width // 2)
+        assert packed[key(0.5)].shape == (3, height // 4, width // 4)
         assert torch.equal(packed[key(2.0)], file.flip(2) if flip else file)
 
 
 def test_a_student_at_half_the_scale_is_taught_on_sharp_images(dataset, teacher, monkeypatch, tmp_path):
-    """In a real stage, it sees what its own preprocessor makes of a file, or of its mirror image."""
+    """In a real stage, it sees what its own preprocessor makes of a file, or of its mirror."""
     seen = []
     original = Distiller._teacher_features
 
@@ -64,7 +66,9 @@ def test_a_student_at_half_the_scale_is_taught_on_sharp_images(dataset, teacher,
     own = build("swin_w32").data_preprocessor
     files = map(pixels, Path(dataset["train"]["images"]).iterdir())
     expected = [
-        own({"inputs": [image]}, False)["inputs"][0] for file in files for image in (file, file.flip(2))
+        pad(own({"inputs": [image]}, False)["inputs"][0], (0, 64 - image.shape[2], 0, 64 - image.shape[1]))
+        for file in files
+        for image in (file, file.flip(2))
     ]
     assert len(seen) == 12
     assert all(any(torch.equal(image, other) for other in expected) for image in seen)

@@ -20,7 +20,7 @@ def check_first():
         return  # a machine with a network, perhaps without GPUs
     wrong = lengths.too_long(experiment, workflow.non_local_exec)
     wrong = wrong or [*gpu_problems(), *shared_memory_problems(), *missing_data(), *files_of_the_future()]
-    wrong = wrong or problems_of_subjects()
+    wrong = wrong or import_problems() or problems_of_subjects()
     if wrong:
         raise WorkflowError("\n".join(["Nothing was run:", *wrong]))
 
@@ -50,10 +50,24 @@ def missing_data():
 
 def files_of_the_future():
     """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
-    named = [*specs.annotations(experiment, layout).values(), *config_files(experiment.detectors)]
+    named = [*data_specs.annotations(experiment, layout).values(), *config_files(experiment.detectors)]
     named += [detector.file for detector in experiment.detectors.values() if detector.file]
     read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
     return times.problems([*named, *read], Path(folders.CHECKS))
+
+
+def import_problems():
+    """Import the data, unless that is done: why it stops. The first job then copies the results."""
+    if not data_import or Path(folders.imported(data_import), "import.json").exists():
+        return []
+    if not importlib.util.find_spec("cv2"):  # with --sdm conda, only the jobs have it
+        return []
+    spec = spec_file(folders.DATA.format(dataset=layout.dataset), "import", data_import)
+    command = [sys.executable, PROJECT / "workflow" / "scripts" / "import_data.py", "--spec", spec]
+    command += ["--progress", f"/proc/{os.getpid()}/fd/2"]
+    utf8 = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(LIBRARY)}
+    done = subprocess.run(command, env=utf8, stderr=subprocess.PIPE, encoding="utf-8")
+    return done.stderr.splitlines() if done.returncode else []
 
 
 def problems_of_subjects():

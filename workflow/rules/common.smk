@@ -5,8 +5,8 @@ import re
 import shlex
 
 from mtpd import files
-from mtpd.experiment import backbones, cards, chains, consistency, identity, outputs, page, rows, sources
-from mtpd.experiment import specs
+from mtpd.experiment import backbones, cards, chains, consistency, data_specs, identity, outputs, page
+from mtpd.experiment import rows, sources, specs
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files

@@ -1,3 +1,34 @@
+rule import_data:
+    input:
+        unfitting=lambda w: made_again(f"{folders.DATA}/import.json".format(**w), data_import),
+    output:
+        train=f"{folders.DATA}/train.json",
+        val=f"{folders.DATA}/val.json",
+        report=f"{folders.DATA}/import.json",
+        samples=f"{folders.DATA}/train_samples.jpg",
+        counts=f"{folders.DATA}/counts.png",
+    log:
+        f"{folders.logs(folders.DATA)}/import.log",
+    wildcard_constraints:
+        dataset=one_of([experiment.dataset.name] if data_import else []),
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=4000,  # annotations of the size of COCO take gigabytes
+        runtime=120,
+    params:
+        script=script("import_data.py"),
+        spec=lambda w: spec_file(folders.DATA.format(**w), "import", data_import),
+        folder=lambda w: folders.DATA.format(**w),
+    shell:
+        # Mostly the checks before the first job have done it, and it is only copied.
+        "{params.script} --spec {params.spec:q} --folder {params.folder:q} > {log:q} 2>&1"
+
+
+ruleorder: import_data > draw_stand_in > draw_shapes
+
+
 rule draw_shapes:
     output:
         images=directory(f"{folders.DATA}/{{split}}"),

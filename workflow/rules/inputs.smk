@@ -8,10 +8,13 @@ They are in a file of their own because `snakemake --lint` requires it.
 # The folders that can be downloaded and are missing, each with the paths that the experiment names in it.
 data_to_fetch = sources.data_to_fetch(experiment)
 
+# What the import of the data is told, if they are imported.
+data_import = data_specs.data_import(experiment.dataset)
+
 
 def annotations():
     """The annotation file of each split."""
-    return specs.annotations(experiment, layout)
+    return data_specs.annotations(experiment, layout)
 
 
 def as_name(folder):
@@ -72,7 +75,7 @@ def made_again(result, spec):
 
 def stood_in_for():
     """The annotation file, if there is one, whose classes a rehearsal draws."""
-    path = specs.stood_in_for(experiment)
+    path = data_specs.stood_in_for(experiment)
     return [path] if path and Path(path).exists() else []
 
 

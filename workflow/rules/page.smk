@@ -50,7 +50,7 @@ rule write_page:
             folders.EXPERIMENT.format(**w), "page", page.page(experiment, layout, shown_rows())
         ),
         folder=lambda w: folders.EXPERIMENT.format(**w),
-        images=lambda w: specs.dataset(experiment, layout)["val"]["images"],
+        images=lambda w: data_specs.dataset(experiment, layout)["val"]["images"],
         commands=["make setup", command_line()],
     shell:
         "{params.script} --spec {params.spec:q} --results {params.folder:q} --annotations {input.annotations:q}"

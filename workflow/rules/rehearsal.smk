@@ -4,11 +4,8 @@
 if workflow.is_main_process:
     for name in without_source():
         logger.warning(f"detectors.{name}: no checkpoint is there; the rehearsal draws random weights")
-    if specs.stood_in_for(experiment) and not stood_in_for():
+    if data_specs.stood_in_for(experiment) and not stood_in_for():
         logger.warning("dataset.train.annotations: no such file; the rehearsal draws COCO's classes")
-
-
-ruleorder: draw_stand_in > draw_shapes
 
 
 rule draw_stand_in:
@@ -22,7 +19,7 @@ rule draw_stand_in:
     benchmark:
         f"{folders.DATA}/{{split}}.benchmark.tsv"
     wildcard_constraints:
-        split=one_of(specs.SPLITS if specs.stood_in_for(experiment) else []),
+        split=one_of(data_specs.SPLITS if data_specs.stood_in_for(experiment) else []),
     conda:
         "../../envs/mtpd.yaml"
     resources:
@@ -30,7 +27,7 @@ rule draw_stand_in:
         runtime=30,
     params:
         script=script("stand_in.py"),
-        classes_of=specs.stood_in_for(experiment),
+        classes_of=data_specs.stood_in_for(experiment),
         images=lambda w: getattr(experiment.dataset.generate, w.split),
         size=lambda w: experiment.dataset.generate.size,
         seed=lambda w: experiment.dataset.generate.seed,

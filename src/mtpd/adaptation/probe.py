@@ -20,7 +20,7 @@ def adaptation_costs(
     """Costs between all the detectors, by level (see ``cost.measure``).
 
     Args:
-        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        dataset: as made by ``mtpd.experiment.data_specs.dataset``.
         specs: detectors by name, as made by ``mtpd.experiment.specs.tapped_detector``.
         weights: their checkpoints, in that order.
         settings: ``probe_images`` and ``seed``.

@@ -16,7 +16,7 @@ def add_validation(config: Config, dataset: dict, classes: tuple[str, ...], work
 
     Args:
         config: of a detector; changed in place.
-        dataset: as made by ``mtpd.experiment.specs.dataset``.
+        dataset: as made by ``mtpd.experiment.data_specs.dataset``.
         classes: names of the classes.
         workers: data loaders.
     """
@@ -35,8 +35,8 @@ def add_training(
 
     Args:
         config: of a detector; changed in place.
-        dataset: as made by ``mtpd.experiment.specs.trained_dataset``; with ``scales``, each image is resized
-            to one of these, drawn at random.
+        dataset: as made by ``mtpd.experiment.data_specs.trained_dataset``; with ``scales``, each image is
+            resized to one of these, drawn at random.
         classes: names of the classes.
         batch_size: images of a batch of one process.
         workers: data loaders.

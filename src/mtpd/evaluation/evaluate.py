@@ -19,7 +19,7 @@ def evaluate(
     """Score a detector's checkpoint on the validation split.
 
     Args:
-        dataset: as made by ``mtpd.experiment.specs.scored_dataset``.
+        dataset: as made by ``mtpd.experiment.data_specs.scored_dataset``.
         detector: as made by ``mtpd.experiment.specs.detector``.
         weights: its checkpoint.
         work: folder for the runner's logs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtpd.experiment import chains, specs
+from mtpd.experiment import chains, data_specs, specs
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Experiment
 
@@ -13,7 +13,7 @@ def export(experiment: Experiment, layout: Layout, student: str, recipe: str, ch
     inherited = [specs.inherited_detector(experiment, recipe, str(stage)) for stage in stages]
     names = {*chains.parse(chain).teachers, *filter(None, inherited)}
     return {
-        "dataset": specs.scored_dataset(experiment, layout),
+        "dataset": data_specs.scored_dataset(experiment, layout),
         "data": _data(experiment),
         "license": experiment.dataset.license,
         "detector": specs.detector(experiment, student),
@@ -39,7 +39,7 @@ def publish(experiment: Experiment, layout: Layout) -> dict:
     """What the cards of published detectors say."""
     return {
         "experiment": experiment.experiment,
-        "dataset": specs.dataset(experiment, layout),
+        "dataset": data_specs.dataset(experiment, layout),
         "data": _data(experiment),
         "detectors": {
             name: {**specs.detector(experiment, name), "training": _training(experiment, name)}

@@ -13,7 +13,7 @@ from typing import Any
 from mtpd import files
 
 # Of a part of a spec that has its ``content``: where it lies does not count then.
-PATHS = ("annotations", "images", "config")
+PATHS = ("annotations", "images", "config", "source")
 KEY = "made_with"  # in metrics.json and student.pth
 # Of the spec of a stage: these change its scores or the curve of its epochs, and no weight.
 ONLY_SCORING = {"dataset": ("name", "val", "evaluator"), "recipe": ("validate_every",)}

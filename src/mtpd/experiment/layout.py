@@ -23,6 +23,7 @@ PUBLISHED = f"{EXPERIMENT}/published"
 CHECKS = "work/checks"
 BACKBONE = "results/backbones/{backbone}"
 DOWNLOADS = "work/downloads"
+IMPORTS = "work/imports"  # of data sets, by what they were made with
 LAST_SPEC = "spec.json"  # in a stage's folder of work: the settings of its last job
 REHEARSAL = "rehearsal"  # begins the names of all that a rehearsal writes
 
@@ -35,6 +36,11 @@ def logs(folder: str) -> str:
 def work(folder: str) -> str:
     """Where a job that writes into a folder of results keeps what it resumes from."""
     return str(Path("work", *Path(folder).parts[1:]))
+
+
+def imported(spec: dict) -> str:
+    """Where the import of a data set is kept. Args: ``spec``, of ``data_specs.data_import``."""
+    return f"{IMPORTS}/{identity.digest(spec)}"
 
 
 def is_rehearsal(path: str | Path) -> bool:

@@ -13,7 +13,16 @@ from pathlib import Path
 from mtpd.experiment import chains, rows
 from mtpd.experiment.layout import REHEARSAL, Layout
 from mtpd.experiment.recipe_schema import Recipe
-from mtpd.experiment.schema import SEVERAL_CHAINS, Arm, Compute, Dataset, Detector, Experiment, Generate
+from mtpd.experiment.schema import (
+    SEVERAL_CHAINS,
+    Arm,
+    Compute,
+    Dataset,
+    Detector,
+    Experiment,
+    Generate,
+    Split,
+)
 
 TRAINING_IMAGES, VALIDATION_IMAGES = 8, 4
 BATCH = 4  # so an epoch has two iterations
@@ -45,8 +54,11 @@ def _dataset(dataset: Dataset) -> Dataset:
     """A generated one. Where the real one is on disk, it still names it: the class names are read there."""
     scale = _small(dataset.scale)
     drawn = Generate(train=TRAINING_IMAGES, val=VALIDATION_IMAGES, size=scale[1])
+    imported = Split(**Layout("", dataset.name).split("train")) if dataset.source else dataset.train
     return dataset.model_copy(
         update={
+            "source": None,
+            "train": imported,
             "name": f"{REHEARSAL}/{dataset.name}",
             "generate": drawn,
             "scale": scale,

@@ -33,6 +33,13 @@ class Split(Model):
     images: str = Field(min_length=1, description="folder of the images")
 
 
+class Fraction(Model):
+    """A validation split that is taken out of a data set that has none."""
+
+    fraction: float = Field(0.2, gt=0, lt=1, description="share of the images")
+    seed: Seed = 0
+
+
 class Archive(Model):
     """A zip file that has a folder of the data."""
 
@@ -43,12 +50,24 @@ class Archive(Model):
 
 
 class Dataset(Model):
-    """A COCO-format data set: generated, or two splits on disk."""
+    """A data set: a folder in a form that people have, two COCO files, or generated."""
 
     name: Name
+    source: FilePath | None = Field(
+        None, description="folder of a data set (COCO, YOLO, Pascal VOC), which the first job imports"
+    )
+    classes: tuple[str, ...] | dict[str, tuple[str, ...]] | None = Field(
+        None, description="of 'source': the classes to take, or new names with the classes that they join"
+    )
+    strict: bool = Field(False, description="of 'source': refuse whatever an import would change")
+    allowed_share: float = Field(
+        0.05, ge=0, le=1, description="of 'source': share of images or of objects that may be unusable"
+    )
     generate: Generate | None = None
     train: Split | None = None
-    val: Split | None = None
+    val: Split | Fraction | None = Field(
+        None, description="with 'source', a fraction to validate with if it has no such split"
+    )
     download: dict[Folder, Archive] = Field(
         default_factory=dict,
         description="where folders of the data come from if they are not there, by folder",
@@ -72,9 +91,14 @@ class Dataset(Model):
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
-        given = (self.train is not None, self.val is not None)
-        if given != ((False, False) if self.generate else (True, True)):
-            raise ValueError("give either 'generate' or both of 'train' and 'val'")
+        split = self.train is not None or isinstance(self.val, Split)
+        if sum((self.source is not None, self.generate is not None, split)) != 1:
+            raise ValueError("give one of 'source', 'generate', and both of 'train' and 'val'")
+        if split and not (self.train and isinstance(self.val, Split)):
+            raise ValueError("give annotations and images of both 'train' and 'val'; or 'source', a folder")
+        unused = {"classes", "strict", "allowed_share", *(["val"] if isinstance(self.val, Fraction) else [])}
+        if self.source is None and (given := sorted(unused & self.model_fields_set)):
+            raise ValueError(f"{', '.join(given)}: only for an import; give 'source', a folder")
         return self
 
 

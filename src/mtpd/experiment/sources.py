@@ -36,6 +36,8 @@ def named_data(experiment: Experiment) -> dict[str, str]:
     dataset = experiment.dataset
     if dataset.generate:  # a rehearsal draws what it names
         return {}
+    if dataset.source:
+        return {"dataset.source": dataset.source}
     return {
         f"dataset.{split}.{key}": path
         for split in ("train", "val")

@@ -7,60 +7,12 @@ from __future__ import annotations
 
 from typing import get_args
 
-from mtpd import files
-from mtpd.experiment import backbones, chains, identity, rows, sources
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import backbones, chains, data_specs, identity, rows, sources
+from mtpd.experiment.layout import Layout, imported
 from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
 
-SPLITS = ("train", "val")
 MOST_LOADERS = 8  # by default: more would fill shared memory and open files, and a GPU waits for fewer
-
-
-def split(experiment: Experiment, layout: Layout, name: str) -> dict[str, str]:
-    """A split's annotation file and folder of images."""
-    dataset = experiment.dataset
-    return layout.split(name) if dataset.generate else getattr(dataset, name).model_dump()
-
-
-def annotations(experiment: Experiment, layout: Layout) -> dict[str, str]:
-    """The annotation file of each split."""
-    return {name: split(experiment, layout, name)["annotations"] for name in SPLITS}
-
-
-def dataset(experiment: Experiment, layout: Layout, splits: tuple[str, ...] = SPLITS) -> dict:
-    """A data set for jobs that look at its images. Args: ``splits``, those that the job reads."""
-    spec = experiment.dataset.model_dump(include={"name", "scale"})
-    return {**spec, **{name: _split_with_content(experiment, layout, name) for name in splits}}
-
-
-def _split_with_content(experiment: Experiment, layout: Layout, name: str) -> dict:
-    """A split with what is in its annotation file: its hash, or what it is generated from."""
-    found = split(experiment, layout, name)
-    generate = experiment.dataset.generate
-    if generate:
-        content = {"images": getattr(generate, name), **generate.model_dump(include={"size", "seed"})}
-    else:
-        content = files.known_sha256(found["annotations"])
-    return {**found, "content": content}
-
-
-def stood_in_for(experiment: Experiment) -> str | None:
-    """The training annotations on disk whose classes a rehearsal draws, though they may be missing."""
-    dataset = experiment.dataset
-    return dataset.train.annotations if dataset.generate and dataset.train else None
-
-
-def scored_dataset(experiment: Experiment, layout: Layout) -> dict:
-    """The same for a job that scores; the default evaluator is not named, so older results stay valid."""
-    evaluator = experiment.dataset.model_dump(include={"evaluator"}, exclude_defaults=True)
-    return {**dataset(experiment, layout), **evaluator}
-
-
-def trained_dataset(experiment: Experiment, layout: Layout) -> dict:
-    """The same for a job that trains."""
-    training = experiment.dataset.model_dump(include={"flip", "skip_empty_images", "min_image_side"})
-    return {**scored_dataset(experiment, layout), **training}
 
 
 def detector(experiment: Experiment, name: str) -> dict:
@@ -84,7 +36,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
     source = inherited_detector(experiment, recipe, chain)
     started = backbones.of_stage(experiment, student, recipe, chain)
     return {
-        "dataset": trained_dataset(experiment, layout),
+        "dataset": data_specs.trained_dataset(experiment, layout),
         "student": build(experiment, student),
         "teachers": [tapped_detector(experiment, name) for name in last.teachers],
         "inherits": detector(experiment, source) if source else None,
@@ -128,14 +80,14 @@ def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> lis
 
 def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
     """What the metrics of a detector depend on, apart from its weights."""
-    return {"dataset": scored_dataset(experiment, layout), "detector": detector(experiment, name)}
+    return {"dataset": data_specs.scored_dataset(experiment, layout), "detector": detector(experiment, name)}
 
 
 def complexity(experiment: Experiment, layout: Layout) -> dict:
     """What parameters, multiply-adds and milliseconds of the reported detectors depend on."""
     names = rows.reported_detectors(experiment)
     return {
-        "dataset": dataset(experiment, layout, ("train",)),
+        "dataset": data_specs.dataset(experiment, layout, ("train",)),
         "detectors": {name: detector(experiment, name) for name in names},
         **({"device": "gpu"} if experiment.compute.gpus else {}),
         **({"quick": True} if experiment.rehearsal else {}),  # its numbers mean nothing
@@ -155,7 +107,7 @@ def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> di
     """What the adaptation costs and the orders of a student and pool depend on."""
     members = pool_members(experiment, student, pool)
     return {
-        "dataset": dataset(experiment, layout, ("train",)),
+        "dataset": data_specs.dataset(experiment, layout, ("train",)),
         "student": student,
         "detectors": {name: tapped_detector(experiment, name) for name in members},
         "order": experiment.order.model_dump(),
@@ -173,12 +125,18 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
     settings = experiment.dataset.model_dump(include={"skip_bad_boxes"})
     generate = experiment.dataset.generate
     settings |= {"generated": bool(generate)}
-    settings |= {f"{name}_images": getattr(generate, name) if generate else None for name in SPLITS}
-    if stands_in_for := stood_in_for(experiment):
+    settings |= {
+        f"{name}_images": getattr(generate, name) if generate else None for name in data_specs.SPLITS
+    }
+    spec = data_specs.trained_dataset(experiment, layout)
+    if told := data_specs.data_import(experiment.dataset):  # its results are not there before the first job
+        kept = {name: f"{imported(told)}/{name}.json" for name in data_specs.SPLITS}
+        spec |= {name: {**spec[name], "annotations": path} for name, path in kept.items()}
+    if stands_in_for := data_specs.stood_in_for(experiment):
         settings["stands_in_for"] = stands_in_for
     students = {student for arm in experiment.arms for student in rows.students(experiment, arm)}
     return {
-        "dataset": {**trained_dataset(experiment, layout), **settings},
+        "dataset": {**spec, **settings},
         "detectors": {
             name: {
                 **tapped_detector(experiment, name),

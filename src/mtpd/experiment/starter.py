@@ -43,17 +43,23 @@ STEP = 50  # max_per_img is a multiple of it
 
 
 def write(
-    name: str, train: dict, val: dict, classes: int, bad_boxes: bool, gpus: int, threads: int
+    name: str,
+    source: str,
+    train: dict,
+    val: dict,
+    classes: list[str],
+    one_set: bool,
+    gpus: int,
+    threads: int,
 ) -> tuple[str, dict]:
     """The text of the experiment file, and the numbers in it.
 
     Args:
         name: of the experiment and its data set.
-        train, val: ``annotations``, ``images`` (paths), ``count`` (images), ``size`` (medians of the
-            longer and the shorter sides, pixels), ``object_side`` (median, pixels), ``most_objects`` (of an
-            image).
-        classes: how many.
-        bad_boxes: whether some boxes are empty or outside their image.
+        source: folder of the data.
+        train, val: of ``mtpd.datasets.numbers.of_split``.
+        classes: their names.
+        one_set: whether the validation split is taken out of the only set there is.
         gpus: of this machine; without any, the detectors are small and the images too.
         threads: CPU cores of a job.
     """
@@ -76,8 +82,9 @@ def write(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    content = {"name": name, "train": train, "val": val, "classes": classes, "bad_boxes": bad_boxes}
-    content |= {"gpus": gpus, "threads": threads, "sizes": sizes, "most_objects": most_objects, **numbers}
+    content = {"name": name, "source": source, "train": train, "val": val, "classes": classes}
+    content |= {"one_set": one_set, "gpus": gpus, "threads": threads}
+    content |= {"sizes": sizes, "most_objects": most_objects, **numbers}
     return environment.get_template(TEMPLATE).render(content), numbers
 
 

@@ -33,7 +33,7 @@ def export(
     """Export a student, and check the result on the validation images of its data set.
 
     Args:
-        dataset: as made by ``mtpd.experiment.specs.scored_dataset``.
+        dataset: as made by ``mtpd.experiment.data_specs.scored_dataset``.
         detector: as made by ``mtpd.experiment.specs.detector``.
         student: ``student.pth``.
         metrics: the content of ``metrics.json`` beside it.

@@ -12,7 +12,8 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
-from mtpd import RESULTS_VERSION, files
+import mtpd
+from mtpd import files
 from mtpd.detectors import checkpoints
 from mtpd.evaluation import samples
 from mtpd.evaluation.evaluate import evaluate
@@ -38,7 +39,7 @@ def write(
     provenance = {
         FINGERPRINT: stage.fingerprint(),
         identity.KEY: stage.made_with,
-        "results_version": RESULTS_VERSION,
+        "results_version": mtpd.RESULTS_VERSION,
         "teachers": list(stage.teacher_weights),
         "inherited": stage.inherited_weights,
         "parent": stage.parent,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mtpd import RESULTS_VERSION, files
+import mtpd
+from mtpd import files
 from mtpd.training.errors import OtherVersionError
 
 FILE = "results_version.txt"  # in the folder of a stage's state
@@ -17,15 +18,15 @@ def require_same_results(folder: Path) -> None:
         OtherVersionError: it was not.
     """
     path = folder / FILE
-    found = path.read_text(encoding="utf-8").strip() if path.exists() else str(RESULTS_VERSION)
-    if found != str(RESULTS_VERSION):
+    found = path.read_text(encoding="utf-8").strip() if path.exists() else str(mtpd.RESULTS_VERSION)
+    if found != str(mtpd.RESULTS_VERSION):
         raise OtherVersionError(
             f"{folder}: this half-trained stage was begun by code of results version {found}, and this code "
-            f"has {RESULTS_VERSION}: one student would be trained in two ways. To start over, delete the "
-            f"folder. To go on all the same, delete {path}. Or finish the stage with the code that began it"
+            f"has {mtpd.RESULTS_VERSION}: one student would be trained in two ways. To start over, delete "
+            f"the folder. To go on all the same, delete {path}. Or finish it with the code that began it"
         )
 
 
 def write(folder: Path) -> None:
     """Say that the state in a folder is this version's."""
-    files.write_text(folder / FILE, f"{RESULTS_VERSION}\n")
+    files.write_text(folder / FILE, f"{mtpd.RESULTS_VERSION}\n")

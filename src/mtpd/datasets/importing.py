@@ -1,0 +1,206 @@
+"""A data set as people have it, imported: one clean COCO file for each split, and what was changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from mtpd import files
+from mtpd.datasets import boxes, choosing, classes, find, ids, images, listing, masks, splitting, yolo
+from mtpd.datasets.changes import Changes, ImportStopped
+from mtpd.datasets.names import ImageNames
+
+ALLOWED_SHARE = 0.05  # of images or objects that may be left out
+VAL_FRACTION = 0.2
+REPORT = "import.json"
+
+
+def import_dataset(
+    settings: dict,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    root: Path | None = None,
+    **about: object,
+) -> dict:
+    """Read a data set in any form that is known, and write it in one.
+
+    Args:
+        settings: ``source`` (a folder), or ``train`` and perhaps ``val`` and ``test`` with ``annotations``
+            and ``images``. Optional: ``val_fraction``, ``seed``, ``classes`` (see ``classes.choose``),
+            ``strict``, ``decode``, ``allowed_share``.
+        folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
+        say: takes lines of text: progress, and at the end what was changed.
+        root: the folder that names of images begin at; if not given, each split has one of its own.
+        about: what ``import.json`` shall say too.
+
+    Returns:
+        What ``import.json`` holds.
+
+    Raises:
+        ImportStopped: for all reasons at once. The folder is then as it was.
+    """
+    whole = Changes("data set")
+    sources = choosing.sources_of(settings, whole)
+    if whole.stops:
+        raise ImportStopped(whole.stops)
+    partial_folder = Path(folder) / f".importing.{os.getpid()}"
+    partial_folder.mkdir(parents=True)
+    try:
+        done = _Import(settings, whole, partial_folder, say, root)
+        report = done.run(sources) | about
+        files.write_json(partial_folder / REPORT, report)
+        for name in choosing.ORDER:
+            (Path(folder) / f"{name}.json").unlink(missing_ok=True)
+        for path in sorted(partial_folder.iterdir()):
+            path.replace(Path(folder) / path.name)
+    finally:
+        shutil.rmtree(partial_folder)
+    for line in report["text"]:
+        say(line)
+    return report
+
+
+def _rename(content: dict, folder: str) -> None:
+    """Begin the names of images with a folder."""
+    for image in content["images"]:
+        image["file_name"] = os.path.normpath(os.path.join(folder, image["file_name"]))
+
+
+class _Import:
+    """One import: the splits one after the other, so that only one of them is in memory."""
+
+    def __init__(
+        self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None], root: Path | None
+    ):
+        self.settings, self.whole, self.folder, self.say, self.root = settings, whole, folder, say, root
+        self.allowed = settings.get("allowed_share", ALLOWED_SHARE)
+        self.changes: dict[str, Changes] = {}
+        self.splits: dict[str, dict] = {}
+        self.digests: dict[str, dict[str, str]] = {}
+        self.categories: list[dict] = []
+        self.learnt: set[str] = set()
+
+    def run(self, sources: dict[str | None, find.Source]) -> dict:
+        if len(sources) == 1:
+            self._one_set(next(iter(sources.values())))
+        else:
+            for name in sorted(sources, key=choosing.ORDER.index):
+                self._split(name, sources[name])
+        stops = self.whole.stops + [stop for changes in self.changes.values() for stop in changes.stops]
+        if stops:
+            raise ImportStopped(stops)
+        return self._report()
+
+    def _read(self, name: str, source: find.Source) -> tuple[dict, Path] | None:
+        """A split in clean form, and the folder of its images; None after a stop."""
+        changes = self.changes[name] = Changes(name)
+        self.say(f"{name}: reading {source.path} ({source.form})")
+        content = source.read(changes)
+        root = content and self._cleaned(content, source, changes)
+        if not changes.stops:
+            self._compare(name, content, changes)
+        if not changes.stops:
+            self._judge(content, changes)
+        return None if changes.stops else (content, root)
+
+    def _judge(self, content: dict, changes: Changes) -> None:
+        """Stop if too much was left out or, where that is asked for, if anything was changed."""
+        changes.check_share(self.allowed)
+        if not changes.stops and not content["annotations"]:
+            changes.stop("has no objects that can be used")
+        if not changes.stops and self.settings.get("strict"):
+            changes.refuse_changes()
+
+    def _cleaned(self, content: dict, source: find.Source, changes: Changes) -> Path | None:
+        changes.totals["images"] += len(content["images"])
+        changes.totals["objects"] += len(content["annotations"])
+        names = [str(image.get("file_name")) for image in content["images"]]
+        split = None if source.explicit or source.form != "COCO" else source.split
+        found = ImageNames(source.tree, names, split, source.where)
+        look = partial(images.look, decode=self.settings.get("decode", "all"), say=self.say)
+        ids.tidy(content, changes)
+        root = None if changes.stops else listing.tidy(content, source.tree, found, look, changes)
+        if root is None or changes.stops:
+            return None
+        if source.form == "YOLO":
+            yolo.to_pixels(content)
+        masks.tidy_form(content, changes)
+        boxes.tidy(content, source.form, changes)
+        if not changes.stops:
+            masks.tidy(content, self.allowed, changes)
+            classes.tidy(content, changes)
+        if not changes.stops:
+            classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+        return root
+
+    def _one_set(self, source: find.Source) -> None:
+        read = self._read("train", source)
+        if read is None:
+            return
+        fraction, seed = self.settings.get("val_fraction", VAL_FRACTION), self.settings.get("seed", 0)
+        parts = splitting.split(read[0], fraction, seed, self.whole)
+        for name, content in zip(("train", "val"), parts, strict=True):
+            self._write(name, content, read[1], source)
+
+    def _split(self, name: str, source: find.Source) -> None:
+        read = self._read(name, source)
+        changes = self.changes[name]
+        if name == "test" and changes.stops:
+            self.whole.note(f"the test split is left out: {'; '.join(changes.stops)}")
+            del self.changes[name]
+        elif read and not changes.stops:
+            self._write(name, read[0], read[1], source)
+
+    def _compare(self, name: str, content: dict, changes: Changes) -> None:
+        """Give the later splits the classes of training, and leave out images that an earlier split has."""
+        if self.categories:
+            classes.align(content, self.categories, self.learnt, name == "test", changes)
+        own = {image["_digest"]: image["file_name"] for image in content["images"]}
+        for other, digests in self.digests.items():
+            shared = [one["file_name"] for one in content["images"] if one["_digest"] in digests]
+            for path in shared:
+                changes.leave_out("images", f"that {other} has too: scored would be what is known", path)
+            listing.keep(content, [one for one in content["images"] if one["_digest"] not in digests])
+            originals = {splitting.original(Path(path).name) for path in digests.values()}
+            named = [Path(path).name for digest, path in own.items() if digest not in digests]
+            if copies := [path for path in named if ".rf." in path and splitting.original(path) in originals]:
+                changes.note(
+                    f"{len(copies)} images are copies of an image in {other}, by their names ({copies[0]})"
+                )
+        self.digests[name] = own
+
+    def _write(self, name: str, content: dict, root: Path, source: find.Source) -> None:
+        for image in content["images"]:
+            image.pop("_digest", None)
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        counts = Counter(names[item["category_id"]] for item in content["annotations"])
+        if not self.categories:
+            self.categories, self.learnt = content["categories"], set(counts)
+        if self.root:
+            _rename(content, os.path.relpath(root, self.root))
+            root = self.root
+        files.write_json(self.folder / f"{name}.json", content, indent=None)
+        self.splits[name] = {
+            "images_in": str(root),
+            "form": source.form,
+            "source": str(source.path),
+            "images": len(content["images"]),
+            "objects": len(content["annotations"]),
+            "classes": {name: counts[name] for name in names.values()},
+        }
+
+    def _report(self) -> dict:
+        text = [f"{self.whole.where}: {note}" for note in self.whole.notes]
+        for changes in self.changes.values():
+            text += changes.lines()
+        return {
+            "settings": self.settings,
+            "splits": self.splits,
+            "notes": self.whole.notes,
+            "changes": {name: changes.summary() for name, changes in self.changes.items()},
+            "text": text,
+        }

@@ -1,0 +1,90 @@
+"""The files of a folder, walked once, and the split that their paths name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+# What image files end with. OpenCV cannot read all of them; these then count as images that cannot be used.
+IMAGES = re.compile(
+    r"\.(jpe?g|jpe|jfif|png|bmp|dib|tiff?|webp|p[pgbn]m|jp2|gif|avif|heic|tga|pcx)$", re.IGNORECASE
+)
+SKIPPED = frozenset({"__macosx", "runs", "wandb", "mlruns", "node_modules", "__pycache__"})
+WORDS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+# Folders that say what is in them, not what it belongs to.
+KINDS = re.compile(
+    "(jpe?g|png)?images?|imgs?|jpe?gs?|pngs?|photos|label(s|txt|s_txt)?|ann(s|ots?|otations?)|xmls?|voc|yolo|txts?"
+)
+
+
+class Tree:
+    """The files below a folder, as relative POSIX paths in order; no hidden folders, no trainer's runs."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.files = sorted(_walk(folder))
+        self.images = [name for name in self.files if IMAGES.search(name)]
+
+    def of_kind(self, *suffixes: str) -> list[str]:
+        return [name for name in self.files if _suffix(name) in suffixes]
+
+
+def _walk(folder: str | Path, relative: str = "", above: tuple[str, ...] = ()) -> Iterable[str]:
+    if (real := os.path.realpath(folder)) in above:  # a link to a folder above
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield from () if entry.name.startswith("._") else (relative + entry.name,)
+            elif entry.name[0] != "." and entry.name.lower() not in SKIPPED:
+                yield from _walk(entry.path, f"{relative}{entry.name}/", (*above, real))
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def split_of(path: str) -> str | None:
+    """The split that a relative path names: the word nearest to its end; ``trainval`` is none."""
+    for part in reversed(PurePosixPath(path).parts):
+        found = re.findall("[A-Z]?[a-z]+|[A-Z]+", part)
+        words = {WORDS[word.lower()] for word in found if word.lower() in WORDS}
+        if len(words) == 1:
+            return words.pop()
+    return None
+
+
+def folder_split(path: str) -> str | None:
+    """The split that the folders of a file name."""
+    return split_of(str(PurePosixPath(path).parent))
+
+
+def place_of(path: str) -> tuple[str, ...]:
+    """What an image and its label have in common: folders but ``KINDS``, and the name without its suffix."""
+    whole = PurePosixPath(path)
+    return (*(part.lower() for part in whole.parent.parts if not KINDS.fullmatch(part.lower())), whole.stem)
+
+
+class Labels:
+    """The label files of images, by the folders and names that both have."""
+
+    def __init__(self, labels: Iterable[str]):
+        self._by_place: dict[tuple, str] = {}
+        self._by_stem: dict[str, list[str]] = {}
+        for path in labels:
+            self._by_place.setdefault(place_of(path), path)
+            self._by_stem.setdefault(PurePosixPath(path).stem, []).append(path)
+
+    def of(self, path: str) -> str | None:
+        """The partner of a file; where folders differ, one of the same name that no other split has."""
+        if (place := place_of(path)) in self._by_place:
+            return self._by_place[place]
+        split = folder_split(path)
+        stems = self._by_stem.get(place[-1], ())
+        same = [other for other in stems if split is None or folder_split(other) in (split, None)]
+        return same[0] if len(same) == 1 else None

@@ -1,0 +1,116 @@
+"""YOLO: a text file for each image, a line for each object, in fractions of the image.
+
+supervision reads this form and VOC too, but it ends at the first wrong line, names no file, keeps boxes in 32
+bits and brings a video decoder; datumaro needs an older Pillow than ours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from mtpd.datasets.changes import Changes
+from mtpd.datasets.tree import Labels, Tree
+from mtpd.datasets.yolo_settings import CLASS_FILES, Settings
+
+DECIMALS = 3  # of pixels: labels have six decimals of the image
+
+
+def labels_of(tree: Tree) -> dict[str, str]:
+    """The label file of each image that has one."""
+    partners = Labels(tree.of_kind(".txt"))
+    found = {image: partners.of(image) for image in tree.images}
+    return {image: label for image, label in found.items() if label and _is_label(tree.folder / label)}
+
+
+def _is_label(path: Path) -> bool:
+    """Whether the first line begins with numbers; an empty file labels an image without objects."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first = next((line for line in file if line.strip()), None)
+    if first is None:
+        return True
+    try:
+        return len(list(map(float, first.replace(",", " ").split()))) >= 5
+    except ValueError:
+        return False
+
+
+def lonely_labels(tree: Tree, labels: dict[str, str]) -> list[str]:
+    """Label files in folders for labels, without an image."""
+    used = set(labels.values())
+    return [
+        path
+        for path in tree.of_kind(".txt")
+        if path not in used
+        and any(part.lower() in ("labels", "label") for part in PurePosixPath(path).parts[:-1])
+        and PurePosixPath(path).name.lower() not in CLASS_FILES
+        and _is_label(tree.folder / path)
+    ]
+
+
+def read(
+    images: list[str], labels: dict[str, str], settings: Settings, folder: Path, changes: Changes
+) -> dict:
+    """The objects of images; each ``bbox`` as in the file, until the sizes are known (``to_pixels``)."""
+    content = {"images": [], "annotations": [], "categories": []}
+    for number, path in enumerate(images, start=1):
+        content["images"].append({"id": number, "file_name": path})
+        if path not in labels:
+            continue
+        lines = (folder / labels[path]).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        for line in filter(str.strip, lines):
+            _read_line(line, number, f"{labels[path]}: {line[:60]!r}", settings.keypoints, content, changes)
+    content["categories"] = [{"id": n, "name": name} for n, name in enumerate(settings.names, start=1)]
+    return content
+
+
+def _read_line(line: str, image: int, which: str, keypoints: int, content: dict, changes: Changes) -> None:
+    try:
+        label, *numbers = map(float, line.replace(",", " ").split())
+        box, polygon = _shape(numbers, keypoints)
+    except ValueError:
+        changes.totals["objects"] += 1
+        changes.leave_out("objects", "lines that are neither a box nor a polygon", which)
+        return
+    item = {"id": len(content["annotations"]) + 1, "image_id": image, "category_id": label + 1, "bbox": box}
+    item["iscrowd"] = 0
+    if polygon:
+        item["segmentation"] = [polygon]
+    content["annotations"].append(item)
+
+
+def _shape(numbers: list[float], keypoints: int) -> tuple[list[float], list[float] | None]:
+    """Centre, width and height, and the polygon if the line has one; a sixth number is a confidence."""
+    if len(numbers) in (4, 5) or (keypoints and len(numbers) == 4 + keypoints):
+        return numbers[:4], None
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise ValueError
+    xs, ys = numbers[::2], numbers[1::2]
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+    return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], numbers
+
+
+def numbered_classes(labels: dict[str, str], folder: Path) -> list[str]:
+    """Names for classes that have none: ``class-0`` and so on, up to the last one that a label file has."""
+    last = -1
+    for path in labels.values():
+        for line in (folder / path).read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            first = line.replace(",", " ").split()[:1]
+            last = max(
+                last, *(int(float(text)) for text in first if text.replace(".", "", 1).isdecimal()), -1
+            )
+    return [f"class-{number}" for number in range(last + 1)]
+
+
+def to_pixels(content: dict) -> None:
+    """Make boxes and polygons those of COCO, once the images have their sizes."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    for item in content["annotations"]:
+        width, height = sizes[item["image_id"]]
+        x, y, w, h = item["bbox"]
+        box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+        item["bbox"] = [round(value, DECIMALS) for value in box]
+        if polygons := item.get("segmentation"):
+            scaled = (value * (height if n % 2 else width) for n, value in enumerate(polygons[0]))
+            item["segmentation"] = [[round(value, DECIMALS) for value in scaled]]
+        else:
+            item["area"] = item["bbox"][2] * item["bbox"][3]

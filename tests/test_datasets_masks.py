@@ -1,0 +1,89 @@
+"""Masks that are put right, and masks that cannot be used."""
+
+import json
+import math
+
+import pytest
+from data_folders import Pair
+from pycocotools.coco import COCO
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return Pair(tmp_path)
+
+
+def masked(content):
+    for item in content["annotations"]:
+        x, y, width, height = item["bbox"]
+        item["segmentation"] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
+    return content
+
+
+@pytest.mark.parametrize("form", ["list", "flat", "text"])
+def test_masks_that_are_put_right(pair, form):
+    masked(pair.train)
+    change = {"list": lambda mask: mask, "flat": lambda mask: mask[0], "text": json.dumps}[form]
+    for item in pair.train["annotations"]:
+        item["segmentation"] = change(item["segmentation"])
+    pair.imported()
+    assert pair.content() == masked(pair.sound)
+
+
+def runs(height, width):
+    return {"size": [height, width], "counts": [0, height * width]}
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        ([[1, 1, 5, 5]], "fewer than three points"),
+        ([[1, 1]], "fewer than three points"),
+        ([[1, 1, 5, 5, math.nan, 9]], "not finite"),
+        ([[40, 40, 44, 40, 44, 44, 40, 44]], "far from their box"),
+        ([[3, 3, 3, 3, 3, 3]], "empty"),
+        ({"size": [64, 48], "counts": [0, 48 * 64]}, "not of the size of their image"),
+        ({"size": [48, 64], "counts": [5, 7]}, "cannot draw"),
+        ({"size": [48, 64], "counts": "nonsense"}, "cannot draw"),
+    ],
+)
+@pytest.mark.parametrize("most", [True, False])
+def test_masks_that_cannot_be_used(pair, mask, said, most):
+    if most:
+        masked(pair.train)
+    pair.train["annotations"][0] |= {"bbox": [1, 1, 20, 20], "area": 400, "segmentation": mask}
+    pair.imported()
+    assert said in pair.text
+    first = pair.content()["annotations"][0]
+    assert first["id"] == (2 if most else 1)
+    assert most or "segmentation" not in first
+    coco = COCO(pair.out / "train.json")
+    for item in coco.dataset["annotations"]:
+        assert not item.get("segmentation") or coco.annToMask(item).any()
+
+
+def test_the_box_that_only_the_mask_tells(pair):
+    masked(pair.train)
+    for item in pair.train["annotations"]:
+        del item["bbox"], item["area"]
+    pair.imported()
+    assert pair.content() == masked(pair.sound)
+
+
+def test_many_masks_that_cannot_be_used_leave_their_boxes(pair):
+    masked(pair.train)
+    for item in pair.train["annotations"][:8]:
+        item["segmentation"] = [[1, 1, 5, 5]]
+    pair.imported()
+    found = pair.content()["annotations"]
+    assert [item["bbox"] for item in found] == [item["bbox"] for item in pair.sound["annotations"]]
+    assert ["segmentation" in item for item in found] == [False] * 8 + [True] * (len(found) - 8)
+    assert "masks of fewer than three points, or not finite, dropped (the box is kept): 8" in pair.text
+
+
+def test_parts_of_a_mask_without_area_are_dropped(pair):
+    masked(pair.train)
+    pair.train["annotations"][0]["segmentation"].append([1, 1, 5, 5])
+    pair.imported()
+    assert pair.content() == masked(pair.sound)
+    assert "parts of masks with one or two points, dropped: 1" in pair.text

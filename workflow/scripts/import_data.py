@@ -1,0 +1,34 @@
+"""Import a data set: read a folder, write one clean COCO file for each split, say what was changed."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mtpd import files
+from mtpd.datasets import pictures
+from mtpd.datasets.changes import ImportStopped
+from mtpd.datasets.importing import REPORT, import_dataset
+from mtpd.experiment import identity, layout
+from mtpd.monitoring.progress import teller
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--spec", type=Path, required=True, help="see mtpd.experiment.data_specs.data_import")
+parser.add_argument("--folder", type=Path, help="gets the results; if not given, they are only kept in work/")
+parser.add_argument("--progress", default="/dev/stderr", help="where the lines of progress go")
+args = parser.parse_args()
+
+spec = files.read_json(args.spec)
+kept = Path(layout.imported(spec))
+try:
+    if not (kept / REPORT).exists():
+        say, made_with = teller("import", args.progress), {identity.KEY: identity.made_with(spec)}
+        import_dataset(spec, kept, say, Path(spec["source"]), **made_with)
+except ImportStopped as error:
+    sys.exit("\n".join(error.stops))
+if args.folder:
+    for path in kept.glob("*.json"):
+        files.write_bytes(args.folder / path.name, path.read_bytes())
+    splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}
+    pictures.sheet(splits["train"], Path(spec["source"]), args.folder / "train_samples.jpg")
+    counts = {name: pictures.count(content) for name, content in splits.items()}
+    pictures.plot(counts, args.folder / "counts.png")
