@@ -10,6 +10,9 @@ from mtpd import files
 from mtpd.data import pipelines, shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.evaluation.evaluate import evaluate
+from mtpd.experiment import identity
+
+MADE_WITH = {"seed": 0}  # of the student
 
 # The last layers, whose random weights are too small to find anything.
 HEADS = {
@@ -35,9 +38,10 @@ def student(folder, name, dataset):
     config = configs.load_config(spec(name)["config"], {}, shapes.CLASSES)
     pipelines.add_validation(config, dataset, shapes.CLASSES, workers=0)
     path = folder / "student.pth"
-    checkpoints.save_student(path, detector, config, shapes.CLASSES, {"teachers": []})
-    metrics, _ = evaluate(dataset, spec(name), str(path), folder / "work")
-    files.write_json(folder / "metrics.json", metrics)
+    provenance = {"teachers": [], identity.KEY: MADE_WITH}
+    checkpoints.save_student(path, detector, config, shapes.CLASSES, provenance)
+    metrics = evaluate(dataset, spec(name), str(path), folder / "work").summary(dataset["name"])
+    files.write_json(folder / "metrics.json", {**metrics, identity.KEY: MADE_WITH})
     return path
 
 
@@ -48,6 +52,8 @@ def source(sha256, license):
 def export_spec(dataset, name):
     """What the script gets, as ``mtpd.experiment.cards.export`` makes it."""
     return {
+        identity.KEY: files.fingerprint(MADE_WITH),
+        "trained_with": files.fingerprint(MADE_WITH),
         "dataset": dataset,
         "data": "drawn by the workflow",
         "license": None,

@@ -22,10 +22,10 @@ ABSENT = ("torch", "torchvision", "mmdet", "mmcv", "mmengine", "mtpd")
 AP_TOLERANCE = 0.01
 
 
-def run_script(folder, dataset, name):
-    """The export by the script, into the folder ``export`` beside the student."""
+def run_script(folder, dataset, name, **changes):
+    """The export by the script, into the folder ``export`` beside the student; ``changes`` of its spec."""
     out = folder / "export"
-    files.write_json(folder / "spec.json", export_spec(dataset, name))
+    files.write_json(folder / "spec.json", {**export_spec(dataset, name), **changes})
     command = [sys.executable, PROJECT / "workflow/scripts/export.py", "--spec", folder / "spec.json"]
     command += ["--student", folder / "student.pth", "--metrics", folder / "metrics.json"]
     command += ["--model", out / "student.onnx", "--card", out / "card.md"]
@@ -43,6 +43,13 @@ def exported(tmp_path_factory, dataset):
     done = run_script(folder, dataset, "r18_w8")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.mark.parametrize("key", ["made_with", "trained_with"])
+def test_a_student_of_other_settings_is_refused(key, exported, dataset):
+    done = run_script(exported, dataset, "r18_w8", **{key: "other"})
+    assert done.returncode and "other settings than this experiment's" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def finds_the_same(path, session, settings):

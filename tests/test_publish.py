@@ -27,18 +27,32 @@ def published(tmp_path_factory):
     experiment["detectors"] = {name: experiment["detectors"][name] for name in NAMES}
     experiment.update(pools={}, arms={"alone": {"recipe": "alone", "chain": "none@4"}})
     spec = cards.publish(load_experiment(experiment), Layout("small", "shapes"))
-    files.write_json(folder / "spec.json", spec)
     for ap, (name, config) in enumerate(NAMES.items(), 30):
         found = configs.load_config(str(PROJECT / f"config/detectors/{config}.py"), {}, shapes.CLASSES)
         checkpoints.save_student(folder / f"{name}.full.pth", build(config), found, shapes.CLASSES, {})
-        content = {"bbox": {"AP": ap, **METRICS}, "images": 6, "versions": {"torch": "2"}}
+        content = {"bbox": {"AP": ap, **METRICS}, "images": 6, "versions": {"torch": "2"}, "made_with": name}
+        spec["detectors"][name]["made_with"] = files.fingerprint(name)
         files.write_json(folder / f"{name}.json", content)
+    files.write_json(folder / "spec.json", spec)
     command = [sys.executable, PROJECT / "workflow/scripts/publish.py", "--spec", "spec.json"]
     command += ["--weights", *(f"{name}.full.pth" for name in NAMES)]
     command += ["--metrics", *(f"{name}.json" for name in NAMES)]
     command += ["--out", *(f"{name}.pth" for name in NAMES), "--card", "README.md"]
     subprocess.run(list(map(str, command)), cwd=folder, check=True)
     return folder
+
+
+def test_metrics_of_other_settings_are_refused(published, tmp_path):
+    spec = files.read_json(published / "spec.json")
+    spec["detectors"]["r18w8"]["made_with"] = "other"
+    files.write_json(tmp_path / "spec.json", spec)
+    command = [sys.executable, PROJECT / "workflow/scripts/publish.py", "--spec", tmp_path / "spec.json"]
+    command += ["--weights", *(f"{name}.full.pth" for name in NAMES)]
+    command += ["--metrics", *(f"{name}.json" for name in NAMES)]
+    command += ["--out", *(tmp_path / f"{name}.pth" for name in NAMES), "--card", tmp_path / "README.md"]
+    done = subprocess.run(list(map(str, command)), cwd=published, capture_output=True, encoding="utf-8")
+    assert done.returncode and "made with other settings than this experiment's: r18w8.json" in done.stderr
+    assert not (tmp_path / "README.md").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -122,7 +122,7 @@ def test_strips_are_trained_with_scored_and_drawn(strips, teacher, tmp_path):
     saved = checkpoints.read_checkpoint(tmp_path / "out/student.pth")["meta"]["cfg"]
     assert "type='Resize'" in saved and "mtpd" not in saved  # stock mmdet knows its transforms
     detector = {**spec("swin_w32"), "overrides": {"model.test_cfg.score_thr": 0.0}}
-    _, rows = evaluate.evaluate(strips, detector, teacher, tmp_path / "scored")
+    rows = evaluate.evaluate(strips, detector, teacher, tmp_path / "scored").predictions
     right = [row["bbox"][0] + row["bbox"][2] for row in rows if row["image_id"] == 1]
     assert 64 < max(right) <= STRIP[1]  # boxes are in pixels of the file
 

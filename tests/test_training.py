@@ -145,7 +145,7 @@ def test_a_teacher_keeps_the_classes_it_was_trained_for(dataset, tmp_path):
     loaded = checkpoints.load(spec("swin_w32"), tmp_path / "other.pth", shapes.CLASSES)
     assert loaded.dataset_meta["classes"] == classes
     low = {**spec("swin_w32"), "overrides": {"model.test_cfg.score_thr": 0.0}}
-    _, found = evaluate.evaluate(dataset, low, str(tmp_path / "other.pth"), tmp_path / "work")
+    found = evaluate.evaluate(dataset, low, tmp_path / "other.pth", tmp_path / "work").predictions
     names = {i: name for i, name in enumerate(shapes.CLASSES, 1)}
     assert {names[row["category_id"]] for row in found} == {"ring", "disc"}
     train(

@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 
 from mtpd import files
+from mtpd.detectors import checkpoints
 from mtpd.detectors.checkpoints import CheckpointError
-from mtpd.experiment import scores
+from mtpd.experiment import identity, scores
+from mtpd.experiment.scores import NoResultError
 from mtpd.export import predict
 from mtpd.export.export import export
 from mtpd.export.support import ExportError
-from mtpd.report import stamps, student_card
+from mtpd.report import provenance, stamps, student_card
+from mtpd.report.provenance import MixedResultsError
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.cards.export")
@@ -24,9 +27,11 @@ args = parser.parse_args()
 
 spec = files.read_json(args.spec)
 try:
+    provenance.require_made_with({str(args.metrics): spec[identity.KEY]})
+    provenance.require_trained_with(args.student, checkpoints.provenance(args.student), spec["trained_with"])
     metrics = scores.read(args.metrics)
     model, numbers = export(spec["dataset"], spec["detector"], args.student, metrics)
-except (CheckpointError, ExportError, FileNotFoundError, scores.NoResultError) as error:
+except (CheckpointError, ExportError, FileNotFoundError, NoResultError, MixedResultsError) as error:
     sys.exit(str(error))
 card = student_card.card(spec, numbers, metrics, args.student)
 files.write_bytes(args.model, model)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.detectors import checkpoints
-from mtpd.experiment import scores
-from mtpd.report import cards, stamps
+from mtpd.experiment import identity, scores
+from mtpd.report import cards, provenance, stamps
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.cards.publish")
@@ -19,6 +19,8 @@ args = parser.parse_args()
 spec = files.read_json(args.spec)
 for source, target in zip(args.weights, args.out, strict=True):
     checkpoints.save_half_precision(source, target)
+expected = [found[identity.KEY] for found in spec["detectors"].values()]
+provenance.require_made_with(dict(zip(args.metrics, expected, strict=True)))
 published = zip(spec["detectors"], args.out, map(scores.read, args.metrics), strict=True)
 card = cards.cards(spec, {name: (path, found) for name, path, found in published})
 files.write_text(args.card, stamps.stamped(args.card, card))

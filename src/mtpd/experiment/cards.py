@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mtpd.experiment import chains, data_specs, specs
+from mtpd import files
+from mtpd.experiment import chains, data_specs, identity, specs
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Experiment
 
@@ -12,7 +13,10 @@ def export(experiment: Experiment, layout: Layout, student: str, recipe: str, ch
     stages = list(chains.parse(chain).prefixes)
     inherited = [specs.inherited_detector(experiment, recipe, str(stage)) for stage in stages]
     names = {*chains.parse(chain).teachers, *filter(None, inherited)}
+    made = specs.stage(experiment, layout, student, recipe, chain, seed)
     return {
+        identity.KEY: identity.digest(made),
+        "trained_with": files.fingerprint(identity.trained_with(made)),
         "dataset": data_specs.scored_dataset(experiment, layout),
         "data": _data(experiment),
         "license": experiment.dataset.license,
@@ -42,7 +46,11 @@ def publish(experiment: Experiment, layout: Layout) -> dict:
         "dataset": data_specs.dataset(experiment, layout),
         "data": _data(experiment),
         "detectors": {
-            name: {**specs.detector(experiment, name), "training": _training(experiment, name)}
+            name: {
+                **specs.detector(experiment, name),
+                "training": _training(experiment, name),
+                identity.KEY: specs.scored_with(experiment, layout, name),
+            }
             for name in experiment.detectors
         },
     }

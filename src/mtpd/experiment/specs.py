@@ -59,6 +59,15 @@ def _stage_settings(recipe: Recipe, stages: chains.Chain) -> dict:
     return settings
 
 
+def scored_with(experiment: Experiment, layout: Layout, name: str) -> str:
+    """``identity.digest`` of what the metrics of a detector have to be made with."""
+    train = experiment.detectors[name].train
+    if not train:
+        return identity.digest(evaluation(experiment, layout, name))
+    alone = f"{chains.NO_TEACHER}@{train.epochs}"
+    return identity.digest(stage(experiment, layout, name, train.recipe, alone, train.seed))
+
+
 def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> list[dict]:
     """Rows of ``rows.rows`` whose stages also say what they have to be made with (``identity.digest``)."""
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from mtpd import files
 from mtpd.experiment import identity
@@ -30,16 +31,43 @@ def require_rows(rows: list[dict]) -> None:
     Raises:
         MixedResultsError: some were not.
     """
-    expected = {stage["folder"]: stage[identity.KEY] for row in rows for stage in row["stages"]}
-    found = stage_metrics(rows)
+    require_made_with(
+        {f"{stage['folder']}/metrics.json": stage[identity.KEY] for row in rows for stage in row["stages"]}
+    )
+    require_same_data(stage_metrics(rows))
+
+
+def require_made_with(expected: dict[str, str]) -> None:
+    """Check what made some metrics.
+
+    Args:
+        expected: ``identity.digest`` of the settings, by path of a ``metrics.json``.
+
+    Raises:
+        MixedResultsError: other settings made some of them.
+    """
     wrong = [
-        folder
-        for folder, metrics in found.items()
-        if files.fingerprint(metrics.get(identity.KEY)) != expected[folder]
+        path
+        for path, digest in expected.items()
+        if files.fingerprint(files.read_json(path).get(identity.KEY)) != digest
     ]
     if wrong:
         raise MixedResultsError(f"made with other settings than this experiment's: {_named(wrong)}. {ADVICE}")
-    require_same_data(found)
+
+
+def require_trained_with(path: Path, provenance: dict, expected: str) -> None:
+    """Check what trained a student.
+
+    Args:
+        path: of the student.
+        provenance: of ``detectors.checkpoints.provenance``.
+        expected: the fingerprint of ``identity.trained_with``.
+
+    Raises:
+        MixedResultsError: other settings trained it.
+    """
+    if files.fingerprint(identity.trained_with(provenance.get(identity.KEY, {}))) != expected:
+        raise MixedResultsError(f"trained with other settings than this experiment's: {path}. {ADVICE}")
 
 
 def require_same_data(found: dict[str, dict]) -> None:
