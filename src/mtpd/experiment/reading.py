@@ -127,7 +127,7 @@ def _config_error(source: str, lines: list[str]) -> ConfigError:
 
 
 def _describe(error: dict[str, Any]) -> str:
-    where = ".".join(map(str, error["loc"]))
+    where = ".".join(str(part) for part in error["loc"] if not _is_form(part))
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key; {expected(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
     if error["type"] == "value_error":
@@ -143,11 +143,19 @@ def _describe(error: dict[str, Any]) -> str:
     return f"{where}: found {error['input']!r}; {error['msg']}"
 
 
+def _is_form(part: str | int) -> bool:
+    """Whether a part of a path names the form of a key that has two (``schema.Validation``), and no key."""
+    return isinstance(part, str) and part.startswith("<")
+
+
 def _keys_at(path: tuple) -> list[str]:
     """The keys that the schema allows at a path of the experiment file."""
     schema = Experiment.model_json_schema()
     node = schema
     for part in path:
+        if _is_form(part):
+            node = schema["$defs"].get(part.strip("<>"), {})
+            continue
         node = _resolve(schema, node)
         named = [node.get("properties", {}).get(part), *node.get("patternProperties", {}).values()]
         node = next((child for child in named if child), {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from mtpd.experiment import chains
 from mtpd.experiment.fields import FilePath, Folder, Model, Name, Names, Scale, Seed, Settings
@@ -40,6 +40,26 @@ class Fraction(Model):
     seed: Seed = 0
 
 
+def _split_or_fraction(value: object) -> str:
+    keys = value.keys() if isinstance(value, dict) else ()
+    return "<Fraction>" if isinstance(value, Fraction) or {"fraction", "seed"} & set(keys) else "<Split>"
+
+
+def _mapping_or_list(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict) else "<list>"
+
+
+# Where a key has one of two forms, its content decides which, so that errors are those of that form.
+Validation = Annotated[
+    Annotated[Split, Tag("<Split>")] | Annotated[Fraction, Tag("<Fraction>")],
+    Discriminator(_split_or_fraction),
+]
+Classes = Annotated[
+    Annotated[tuple[str, ...], Tag("<list>")] | Annotated[dict[str, tuple[str, ...]], Tag("<mapping>")],
+    Discriminator(_mapping_or_list),
+]
+
+
 class Archive(Model):
     """A zip file that has a folder of the data."""
 
@@ -56,7 +76,7 @@ class Dataset(Model):
     source: FilePath | None = Field(
         None, description="folder of a data set (COCO, YOLO, Pascal VOC), which the first job imports"
     )
-    classes: tuple[str, ...] | dict[str, tuple[str, ...]] | None = Field(
+    classes: Classes | None = Field(
         None, description="of 'source': the classes to take, or new names with the classes that they join"
     )
     strict: bool = Field(False, description="of 'source': refuse whatever an import would change")
@@ -65,7 +85,7 @@ class Dataset(Model):
     )
     generate: Generate | None = None
     train: Split | None = None
-    val: Split | Fraction | None = Field(
+    val: Validation | None = Field(
         None, description="with 'source', a fraction to validate with if it has no such split"
     )
     download: dict[Folder, Archive] = Field(
