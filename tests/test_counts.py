@@ -32,7 +32,7 @@ def crowded(path, objects, of_the_first, crowds=0):
                 number // 40,
                 9,
                 9,
-            ],  # different ones: an import keeps one of two that are equal
+            ],  # different: of equal ones, an import keeps one
             "category_id": content["categories"][kind]["id"],
             "iscrowd": int(number >= objects),
         }
