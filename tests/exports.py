@@ -38,7 +38,7 @@ def student(folder, name, dataset):
     config = configs.load_config(spec(name)["config"], {}, shapes.CLASSES)
     pipelines.add_validation(config, dataset, shapes.CLASSES, workers=0)
     path = folder / "student.pth"
-    provenance = {"teachers": [], identity.KEY: MADE_WITH}
+    provenance = {"teachers": [], "trained_with": MADE_WITH}
     checkpoints.save_student(path, detector, config, shapes.CLASSES, provenance)
     metrics = evaluate(dataset, spec(name), str(path), folder / "work").summary(dataset["name"])
     files.write_json(folder / "metrics.json", {**metrics, identity.KEY: MADE_WITH})

@@ -35,7 +35,7 @@ class Runner:
 def history(tmp_path, validate_every=1, said=None):
     progress = ProgressFile(tmp_path / "state", writes=False)
     say = (lambda text: None) if said is None else said.append
-    return History(say, epochs=4, validate_every=validate_every, progress=progress)
+    return History(say, epochs=4, validate_every=validate_every, annotations="v1", progress=progress)
 
 
 def test_a_row_has_the_rate_and_the_mean_losses_of_its_epoch(tmp_path):
@@ -50,8 +50,8 @@ def test_a_row_has_the_rate_and_the_mean_losses_of_its_epoch(tmp_path):
         runner.epoch += 1
         hook.after_val_epoch(runner, {"AP": ap})
     assert hook.rows == [
-        {"epoch": 1, "lr": 0.1, "AP": 12.5, "loss_cls": 6.0, "loss": 12.0},
-        {"epoch": 2, "lr": 0.01, "AP": 20.0, "loss_cls": 2.0, "loss": 4.0},
+        {"epoch": 1, "lr": 0.1, "AP": 12.5, "annotations": "v1", "loss_cls": 6.0, "loss": 12.0},
+        {"epoch": 2, "lr": 0.01, "AP": 20.0, "annotations": "v1", "loss_cls": 2.0, "loss": 4.0},
     ]
 
 

@@ -86,11 +86,40 @@ def test_a_copy_with_the_same_settings_has_nothing_to_do(folder, finished_on_fil
 
 def test_results_of_other_settings_are_made_again_though_snakemake_knows_nothing(folder, finished_on_files):
     forget(folder)
-    faster = experiment(finished_on_files / "data", optimizer={"type": "AdamW", "lr": 5e-2})
-    code, said = snakemake(folder, "-n", config=write(folder, faster))
+    faster = write(folder, experiment(finished_on_files / "data", optimizer={"type": "AdamW", "lr": 5e-2}))
+    code, said = snakemake(folder, "-n", config=faster)
     assert code == 0, said
     assert "to be made again: recipe.optimizer.lr: found 0.001, expected 0.05" in said
-    assert planned(folder, folder / "one.yaml").items() >= TRAINED.items()
+    code, said = snakemake(folder, config=faster)
+    assert code == 0, said
+    assert "epoch 1/1" in said
+    rows = files.read_json(folder / "results/one/rows.json")
+    assert files.fingerprint(files.read_json(folder / STAGE / "metrics.json")["made_with"]) in str(rows)
+    assert planned(folder, faster) == {}
+
+
+@pytest.mark.parametrize("how", ["killed", "damaged"])
+def test_a_stage_whose_scores_are_gone_runs_before_others_start_from_it(how, folder, finished_on_files):
+    """As after a kill: Snakemake has put the earlier student back, and no scores are beside it."""
+    forget(folder)
+    if how == "killed":
+        (folder / STAGE / "metrics.json").unlink()
+    else:
+        (folder / STAGE / "metrics.json").write_text("", encoding="utf-8")
+    config = write(folder, experiment(finished_on_files / "data"))
+    code, said = snakemake(folder, "-n", "--", f"{STAGE}/student.pth", config=config)
+    assert code == 0, said
+    assert "train_stage" in said and ("missing beside" in said or "cannot be read" in said)
+
+
+def test_a_teachers_file_that_was_replaced_is_taken_again(folder, finished_on_files):
+    """Also by one with an older time."""
+    path = "results/cells/detectors/student/weights.pth"
+    forget(folder)
+    (folder / path).write_bytes(b"of another training")
+    os.utime(folder / path, (2e9, 2e9))
+    code, said = snakemake(folder, "-n", config=write(folder, experiment(finished_on_files / "data")))
+    assert code == 0 and f"{path}: to be made again: differs from" in said, said
 
 
 def test_a_table_alone_refuses_results_of_other_settings(folder, finished_on_files):

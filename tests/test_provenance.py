@@ -66,7 +66,24 @@ def test_differences_are_named_by_their_keys(spec):
     other = {**spec, "recipe": {**spec["recipe"], "clip_grad": 5}, "seed": 1}
     found = identity.differences(identity.made_with(other), identity.made_with(spec))
     assert found == ["recipe.clip_grad: found 5, expected 35", "seed: found 1, expected 0"]
-    assert identity.differences(None, {}) == ["it does not say which settings it was made with"]
+    assert identity.differences(None, {}) == ["does not say which settings it was made with"]
+    one, two = {"loss": None, "scales": [1, 2]}, {"loss": None, "scales": [1, 3], "tf32": False}
+    assert identity.differences(one, two) == [
+        "scales.1: found 2, expected 3",
+        "tf32: found nothing, expected false",
+    ]
+
+
+def test_what_does_not_fit_is_told(spec, tmp_path):
+    result, product = tmp_path / "metrics.json", tmp_path / "student.pth"
+    assert identity.misfit(result, spec, product) is None  # nothing is there yet
+    product.touch()
+    assert identity.misfit(result, spec, product) == "missing beside student.pth"
+    result.write_text("{", encoding="utf-8")
+    assert identity.misfit(result, spec, product) == "cannot be read"
+    files.write_json(result, {"made_with": identity.made_with(spec)})
+    assert identity.misfit(result, spec, product) is None
+    assert identity.misfit(result, {**spec, "seed": 4}) == "seed: found 0, expected 4"
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from conftest import progressive_stage
 
 from mtpd import RESULTS_VERSION, files
+from mtpd.detectors import checkpoints
 from mtpd.evaluation import metrics
 from mtpd.training import results, versions
 from mtpd.training.errors import OtherVersionError, StoppedEarly
@@ -78,15 +80,43 @@ def test_scored_again_with_the_same_annotations_all_results_are_the_same(dataset
     assert jobs == {"earlier_jobs": 1, "seconds_of_earlier_jobs": 120.5}
 
 
-@pytest.mark.parametrize("change", ["seed", "missing"])
+@pytest.mark.parametrize("change", ["seed", "missing", "teacher", "annotations", "parent"])
 def test_what_does_not_fit_is_trained(change, dataset, teacher, trained, folder):
     stage = progressive_stage(dataset, teacher)
+    assert results.is_trained(stage, trained / "out")
     if change == "seed":
         stage = dataclasses.replace(stage, seed=1)
-    else:
+    elif change == "missing":
         (folder / "out/inherited.json").unlink()
+    elif change == "teacher":
+        content = torch.load(teacher, weights_only=True)
+        next(iter(content["state_dict"].values())).add_(1)
+        torch.save(content, folder / "other.pth")
+        stage = dataclasses.replace(stage, teacher_weights=(str(folder / "other.pth"),))
+    elif change == "annotations":
+        training = {**dataset, "train": dataset["val"]}
+        stage = dataclasses.replace(stage, dataset=training)
+    else:
+        stage = dataclasses.replace(stage, parent=str(trained / "out/student.pth"))
     assert not results.is_trained(stage, folder / "out")
-    assert results.is_trained(progressive_stage(dataset, teacher), trained / "out")
+
+
+def test_the_same_training_elsewhere_gives_the_same_file(dataset, teacher, trained, tmp_path):
+    """So a student that was deleted and made again trains none of the stages that start from it."""
+    moved = {**dataset, "name": "others", "evaluator": "faster-coco-eval"}
+    for split in ("train", "val"):
+        place = tmp_path / "data" / split
+        shutil.copytree(dataset[split]["images"], place)
+        shutil.copy(dataset[split]["annotations"], place.parent)
+        name = Path(dataset[split]["annotations"]).name
+        moved[split] = {"annotations": str(place.parent / name), "images": str(place)}
+    settings = {"dataset": {"name": "others", "val": {"content": "other"}}, "recipe": {"validate_every": 9}}
+    run(progressive_stage(moved, teacher, workers=1, made_with=settings), tmp_path)
+    first, second = (checkpoints.read_checkpoint(f / "out/student.pth")["meta"] for f in (trained, tmp_path))
+    assert second["mtpd"].pop("trained_with") == {"dataset": {}, "recipe": {}}
+    assert first["mtpd"].pop("trained_with") == {}
+    assert first == second
+    assert str(tmp_path) not in second["cfg"]
 
 
 def test_a_damaged_student_counts_as_none(dataset, teacher, folder):

@@ -24,9 +24,14 @@ def write_text(path: str | Path, text: str) -> None:
 def write_bytes(path: str | Path, content: bytes) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial(path)
     partial.write_bytes(content)
     partial.replace(path)
+
+
+def _partial(path: Path) -> Path:
+    """Machines that share a folder can have processes of the same number: so a random name."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
 
 
 def write_json(path: str | Path, content: Any, indent: int | None = 1) -> None:
@@ -139,8 +144,7 @@ def require_room(folder: Path, size: int) -> None:
 def copy_checked(source: Path, target: Path, expected: str) -> bool:
     """Copy a file, atomically, if the SHA-256 of the copy begins with these hex digits; whether it does."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Machines that share a folder can have processes of the same number: so a random name.
-    copy = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    copy = _partial(target)
     try:
         shutil.copyfile(source, copy)
         right = sha256(copy).startswith(expected)

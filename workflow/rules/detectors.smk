@@ -3,6 +3,7 @@ rule take_trained:
         weights=lambda w: trained(w.detector, "student.pth"),
         metrics=lambda w: trained(w.detector, "metrics.json"),
         predictions=lambda w: trained(w.detector, "predictions.json"),
+        unfitting=trained_to_take_again,
     output:
         weights=f"{folders.DETECTOR}/weights.pth",
         metrics=f"{folders.DETECTOR}/metrics.json",
@@ -27,6 +28,9 @@ rule take_trained:
 rule take_file:
     input:
         weights=lambda w: experiment.detectors[w.detector].file,
+        unfitting=lambda w: unless_equal(
+            layout.detector(w.detector, "weights.pth"), experiment.detectors[w.detector].file
+        ),
     output:
         weights=f"{folders.DETECTOR}/weights.pth",
     log:
@@ -101,7 +105,7 @@ rule evaluate:
         **annotations(),
         configs=lambda w: config_files([w.detector]),
         weights=f"{folders.DETECTOR}/weights.pth",
-        unfitting=lambda w: made_again(
+        unfitting=lambda w: unless_it_fits(
             layout.detector(w.detector, "metrics.json"), specs.evaluation(experiment, layout, w.detector)
         ),
     output:

@@ -54,19 +54,35 @@ def trained(name, file):
     return f"{layout.stage(name, train.recipe, chain, train.seed)}/{file}"
 
 
-# Results that were made with other settings
+# Results that do not fit
 
 
-def made_again(result, spec):
-    """No input; but the job that makes this result runs again if the result says that it was made with others.
+def made_again(job_file, why):
+    """No input; but the job that makes this file runs again if there is a reason.
 
     Snakemake remembers settings only in ``.snakemake``, which results that were copied do not have beside them.
     """
-    found = files.read_json(result).get(identity.KEY) if Path(result).exists() else None
-    expected = identity.made_with(spec)
-    if Path(result).exists() and found != expected and workflow.is_main_process:
-        logger.info(f"{result}: to be made again: {'; '.join(identity.differences(found, expected)[:3])}")
-        workflow.dag.forcefiles.add(result)
+    if why and workflow.is_main_process:
+        logger.info(f"{job_file}: to be made again: {why}")
+        workflow.dag.forcefiles.add(job_file)
+    return []
+
+
+def unless_it_fits(result, spec, product=None):
+    """The same for a result that says which settings it was made with."""
+    return made_again(result, identity.misfit(result, spec, product))
+
+
+def unless_equal(copy, source):
+    """The same for a file that is a copy of another one."""
+    both = copy and source and Path(copy).exists() and Path(source).exists()
+    differs = both and files.known_sha256(copy) != files.known_sha256(source)
+    return made_again(copy, f"differs from {source}" if differs else None)
+
+
+def trained_to_take_again(wildcards):
+    for copy, file in (("weights.pth", "student.pth"), ("metrics.json", "metrics.json")):
+        unless_equal(layout.detector(wildcards.detector, copy), trained(wildcards.detector, file))
     return []
 
 
@@ -149,7 +165,16 @@ def stage_spec(wildcards):
 
 
 def stage_to_make_again(wildcards):
-    return made_again(f"{folders.STAGE}/metrics.json".format(**wildcards), stage_settings(wildcards))
+    folder = folders.STAGE.format(**wildcards)
+    return unless_it_fits(f"{folder}/metrics.json", stage_settings(wildcards), f"{folder}/student.pth")
+
+
+def rows_to_make_again(wildcards):
+    """``rows.json`` is a list, and holds all that it was made with."""
+    path = f"{folders.EXPERIMENT}/rows.json".format(**wildcards)
+    found = files.read_json(path) if Path(path).exists() else None
+    expected = json.loads(json.dumps(specs.identified(experiment, layout, table_rows())))
+    return made_again(path, "the experiment has other rows" if found not in (None, expected) else None)
 
 
 def export_spec(wildcards):

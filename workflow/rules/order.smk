@@ -4,7 +4,7 @@ checkpoint order_teachers:
         configs=lambda w: config_files(members(w)),
         weights=lambda w: [layout.detector(name, "weights.pth") for name in members(w)],
         metrics=lambda w: [layout.detector(name, "metrics.json") for name in members(w)],
-        unfitting=lambda w: made_again(
+        unfitting=lambda w: unless_it_fits(
             layout.order(w.student, w.pool, "order.json"), specs.order(experiment, layout, w.student, w.pool)
         ),
     output:

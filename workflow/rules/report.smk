@@ -1,6 +1,7 @@
 rule list_rows:
     input:
         lambda w: [finished_order(student, pool) for student, pool in rows.ordered_pools(experiment)],
+        unfitting=rows_to_make_again,
     output:
         rows=f"{folders.EXPERIMENT}/rows.json",
     log:
@@ -23,8 +24,12 @@ rule measure_complexity:
     input:
         train=annotations()["train"],
         configs=config_files(reported),
+        unfitting=lambda w: unless_it_fits(
+            f"{folders.EXPERIMENT}/complexity.json".format(**w), specs.complexity(experiment, layout)
+        ),
     output:
         table=f"{folders.EXPERIMENT}/complexity.csv",
+        made_with=f"{folders.EXPERIMENT}/complexity.json",
     log:
         f"{folders.logs(folders.EXPERIMENT)}/complexity.log",
     benchmark:
@@ -43,7 +48,7 @@ rule measure_complexity:
             folders.EXPERIMENT.format(**w), "complexity", specs.complexity(experiment, layout)
         ),
     shell:
-        "{params.script} --spec {params.spec:q} --out {output.table:q} > {log:q} 2>&1"
+        "{params.script} --spec {params.spec:q} --out {output.table:q} --made-with {output.made_with:q} > {log:q} 2>&1"
 
 
 rule write_tables:

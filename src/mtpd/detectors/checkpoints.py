@@ -179,9 +179,12 @@ def save_half_precision(source: str | Path, target: str | Path) -> None:
 def save_student(
     path: Path, student: nn.Module, config: Config, classes: tuple[str, ...], provenance: dict
 ) -> None:
-    """Write an ordinary mmdet checkpoint of the student alone, atomically."""
+    """Write an ordinary mmdet checkpoint of the student alone, atomically.
+
+    Its config names no place of data, so that the same training gives the same file wherever it runs.
+    """
     meta = {
-        "cfg": config.pretty_text,
+        "cfg": _without_places(config).pretty_text,
         "dataset_meta": {"classes": classes},
         "mtpd": {"version": mtpd.__version__, **provenance},
     }
@@ -189,6 +192,16 @@ def save_student(
     for name, tensor in weights.items():
         weights[name] = tensor.cpu()
     _save({"meta": meta, "state_dict": weights}, path)
+
+
+def _without_places(config: Config) -> Config:
+    config = Config(config.to_dict())
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if loader := config.get(name):
+            loader.num_workers = 0
+            loader.dataset.ann_file = Path(loader.dataset.ann_file).name
+            loader.dataset.data_prefix.img = ""
+    return config
 
 
 def _save(content: dict, path: Path) -> None:

@@ -37,6 +37,7 @@ def evaluate(
         print(f"{weights}: only classes of equal names are the same: {differences}")
     evaluator = dataset.get("evaluator", DEFAULT)
     metric = CocoPredictions(dataset["val"]["annotations"], own, evaluator)
+    metric.collect_dir = str(work / "collected")  # by default mmengine writes into the working folder
     runner = Runner(
         model=model,
         work_dir=str(work),

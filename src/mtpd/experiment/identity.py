@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mtpd import files
 
 # Of a part of a spec that has its ``content``: where it lies does not count then.
 PATHS = ("annotations", "images", "config", "source")
-KEY = "made_with"  # in metrics.json and student.pth
+KEY = "made_with"  # in metrics.json and order.json
+NAMED = 3  # differences in a message
+UNSET = "nothing"
 # Of the spec of a stage: these change its scores or the curve of its epochs, and no weight.
 ONLY_SCORING = {"dataset": ("name", "val", "evaluator"), "recipe": ("validate_every",)}
 
@@ -52,16 +55,40 @@ def _without_paths(node: Any) -> Any:
     }
 
 
+def misfit(result: str | Path, spec: dict, product: str | Path | None = None) -> str | None:
+    """Why the job of a result has to run again; None if it fits, or if there is nothing yet.
+
+    Args:
+        result: JSON file that says what it was made with.
+        spec: what it has to be made with.
+        product: what the same job makes, too; without the result, nobody knows what made it.
+    """
+    if not Path(result).exists():
+        return f"missing beside {Path(product).name}" if product and Path(product).exists() else None
+    try:
+        found = files.read_json(result).get(KEY)
+    except ValueError:
+        return "cannot be read"
+    return "; ".join(differences(found, made_with(spec))[:NAMED]) or None
+
+
 def differences(found: dict | None, expected: dict) -> list[str]:
     """What differs between two results of ``made_with``, like ``recipe.clip_grad: found 35, expected 5``."""
     if found is None:
-        return ["it does not say which settings it was made with"]
+        return ["does not say which settings it was made with"]
     return list(_differences(found, expected, ()))
 
 
 def _differences(found: Any, expected: Any, path: tuple[str, ...]) -> Iterator[str]:
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in dict.fromkeys([*expected, *found]):
-            yield from _differences(found.get(key), expected.get(key), (*path, key))
+            yield from _differences(found.get(key, UNSET), expected.get(key, UNSET), (*path, key))
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for number, pair in enumerate(zip(found, expected, strict=True)):
+            yield from _differences(*pair, (*path, str(number)))
     elif found != expected:
-        yield f"{'.'.join(path)}: found {json.dumps(found)}, expected {json.dumps(expected)}"
+        yield f"{'.'.join(path)}: found {_shown(found)}, expected {_shown(expected)}"
+
+
+def _shown(value: Any) -> str:
+    return value if value is UNSET else json.dumps(value)

@@ -31,10 +31,14 @@ def finished(rows: list[dict]) -> pd.DataFrame:
         rows: of ``rows.json`` of one or several experiments; those that reproduce nothing are left out.
     """
     runs = {(row["paper"], row["stages"][-1]["folder"]): row for row in rows if "paper" in row}
-    scored = [row for (_, folder), row in runs.items() if Path(folder, "metrics.json").exists()]
+    scored = [row for row in runs.values() if all(map(_is_scored, row["stages"]))]
     provenance.require_rows(scored)
     lines = [tables.seed_rows([row]).assign(id=row["paper"], **_data(row)) for row in scored]
     return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=KEYS)
+
+
+def _is_scored(stage: dict) -> bool:
+    return Path(stage["folder"], "metrics.json").exists()
 
 
 def _data(row: dict) -> dict[str, str | int]:

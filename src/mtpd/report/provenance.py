@@ -9,7 +9,7 @@ from mtpd import files
 from mtpd.experiment import identity
 
 NAMED = 5  # results in a message; the rest is counted
-ADVICE = "Run the experiment again (snakemake, without naming a file): what does not fit is made again"
+ADVICE = "Run the experiment, without naming a file: what does not fit is made again"
 
 
 class MixedResultsError(ValueError):
@@ -66,7 +66,7 @@ def require_trained_with(path: Path, provenance: dict, expected: str) -> None:
     Raises:
         MixedResultsError: other settings trained it.
     """
-    if files.fingerprint(identity.trained_with(provenance.get(identity.KEY, {}))) != expected:
+    if files.fingerprint(provenance.get("trained_with")) != expected:
         raise MixedResultsError(f"trained with other settings than this experiment's: {path}. {ADVICE}")
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mtpd.training.stage import Stage
 
 STUDENT, HISTORY, INHERITED = "student.pth", "history.csv", "inherited.json"
-FINGERPRINT = "fingerprint"  # in student.pth: of what it was trained with
+# In student.pth, which holds nothing that is only scored with: so it is the same file if it is trained again.
+FINGERPRINT, TRAINED_WITH = "fingerprint", "trained_with"
 SCORED_ON = "annotations"  # in history.csv: begins the hash of the validation file that an AP was measured on
 
 
@@ -33,12 +34,13 @@ def write(
     stage: Stage, student: nn.Module, config: Config, metric: CocoPredictions, rows: list[dict], out: Path
 ) -> None:
     """Write the scores, ``history.csv`` and, last, ``student.pth``; ``val_samples.jpg`` if possible."""
+    (out / STUDENT).unlink(missing_ok=True)  # an earlier one belongs to none of the other files
     _write_scores(stage, metric, out)
     history = pd.DataFrame(rows)
     _write_history(history, metric, out)
     provenance = {
         FINGERPRINT: stage.fingerprint(),
-        identity.KEY: stage.made_with,
+        TRAINED_WITH: identity.trained_with(stage.made_with),
         "results_version": mtpd.RESULTS_VERSION,
         "teachers": list(stage.teacher_weights),
         "inherited": stage.inherited_weights,
@@ -77,9 +79,8 @@ def score_again(stage: Stage, out: Path, work: Path) -> None:
 
 def _write_scores(stage: Stage, metric: CocoPredictions, out: Path) -> None:
     files.write_json(out / "predictions.json", metric.predictions, indent=None)
-    files.write_json(
-        out / "metrics.json", {**metric.summary(stage.dataset["name"]), identity.KEY: stage.made_with}
-    )
+    about = {identity.KEY: stage.made_with, "results_version": mtpd.RESULTS_VERSION}
+    files.write_json(out / "metrics.json", {**metric.summary(stage.dataset["name"]), **about})
     _draw_samples(stage, metric, out)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import signal
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -126,9 +128,10 @@ def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", la
     with Stop() as stop, lock.held(work, stop, say), failures.final_written(work, stop):
         if is_main_process():
             (work / failures.FINAL).unlink(missing_ok=True)
-        if results.is_trained(stage, out):
+        precision.allow_tf32(stage.recipe)
+        if _told_by_the_first_process(lambda: results.is_trained(stage, out)):
             say("trained already: only its scores are made again")
-            results.score_again(stage, out, work)
+            results.score_again(stage, out, work / "scoring")
             return
         folder = work / stage.fingerprint()
         with failures.divergence_remembered(folder):
@@ -147,15 +150,19 @@ def _join_processes() -> None:
         torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=WAIT_SECONDS))
 
 
+def _told_by_the_first_process(ask: Callable[[], Any]) -> Any:
+    """Ask one process, which holds the lock: another one may see files that are being written."""
+    found = [ask() if is_main_process() else None]
+    broadcast_object_list(found)
+    return found[0]
+
+
 def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
-    precision.allow_tf32(stage.recipe)
     classes = coco.classes_of(stage.dataset["train"]["annotations"])
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
     if stage.parent or not stage.pretrained:
         config = configs.without_pretraining(config)
-    found = [_newest_state(folder, say) if is_main_process() else None]
-    broadcast_object_list(found)
-    newest = found[0]
+    newest = _told_by_the_first_process(lambda: _newest_state(folder, say))
     dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
     pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
     pipelines.add_validation(config, dataset, classes, stage.workers)
@@ -187,7 +194,7 @@ def _newest_state(folder: Path, say) -> Path | None:
     newest = newest_checkpoint(folder, say)
     if newest:
         versions.require_same_results(folder)
-    others = [other.name for other in folder.parent.iterdir() if other.is_dir() and other != folder]
+    others = sorted({path.parent.name for path in folder.parent.glob("*/iter_*.pth")} - {folder.name})
     if others and not newest:
         names = ", ".join(others)
         say(f"starting over: the saved state in {folder.parent} has different settings or inputs ({names})")

@@ -21,9 +21,9 @@ def require_same_results(folder: Path) -> None:
     found = path.read_text(encoding="utf-8").strip() if path.exists() else str(mtpd.RESULTS_VERSION)
     if found != str(mtpd.RESULTS_VERSION):
         raise OtherVersionError(
-            f"{folder}: this half-trained stage was begun by code of results version {found}, and this code "
-            f"has {mtpd.RESULTS_VERSION}: one student would be trained in two ways. To start over, delete "
-            f"the folder. To go on all the same, delete {path}. Or finish it with the code that began it"
+            f"{folder}: the saved state is of code with results version {found}, and this code has "
+            f"{mtpd.RESULTS_VERSION}: the rest would be trained otherwise than the beginning. To start over, "
+            f"delete the folder. To go on all the same, delete {path}. Or finish it with the earlier code"
         )
 
 
