@@ -114,3 +114,8 @@ def test_keys_of_an_import_need_a_source(tmp_path):
     config = write(tmp_path, source=None, train=split, val=split, strict=True)
     code, said = snakemake(tmp_path, "-n", config=config)
     assert code != 0 and "strict: only for an import; give 'source', a folder" in said, said
+
+
+def test_results_in_the_folder_of_the_data_are_refused(tmp_path):
+    code, said = snakemake(tmp_path, "-n", config=write(tmp_path, source="."))
+    assert code != 0 and "dataset.source: found '.', in which this run writes its results" in said, said

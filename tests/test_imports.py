@@ -20,7 +20,7 @@ ALLOWED = {
     "fonts": set(),
     "machine": set(),
     "datasets": {"files", "fonts"},
-    "experiment": {"files"},
+    "experiment": {"files", "datasets"},
     "data": {"files", "fetch"},
     "detectors": {"", "files", "fetch", "data", "experiment"},
     "distill": {"data", "detectors", "experiment"},

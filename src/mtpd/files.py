@@ -73,27 +73,6 @@ def _known_sha256(path: str, *version: int) -> str:
     return kept.read_text(encoding="utf-8")
 
 
-def folder_digest(folder: str | Path, read: frozenset[str]) -> str | None:
-    """Twelve hex digits of what is in a folder: names and sizes of its files, and the content of some.
-
-    Args:
-        folder: whose place does not count.
-        read: suffixes, in lower case, of the files whose content counts; each is read once for its time.
-    """
-    found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    if not found:
-        return None
-    rows = [
-        [str(path.relative_to(folder)), status.st_size, status.st_mtime_ns * (path.suffix.lower() in read)]
-        for path, status in ((path, path.stat()) for path in found)
-    ]
-    kept = HASHES / f"{fingerprint([os.path.abspath(folder), rows])}.txt"
-    if not kept.exists():
-        content = [sha256(path) if row[2] else row[1] for path, row in zip(found, rows, strict=True)]
-        write_text(kept, fingerprint([[row[0] for row in rows], content]))
-    return kept.read_text(encoding="utf-8")
-
-
 def require_hash(path: str | Path, expected: str) -> None:
     """Check that the SHA-256 of a file begins with these hex digits; with none of them, nothing is checked.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 from mtpd import files
+from mtpd.datasets import content
 from mtpd.experiment import identity
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Dataset, Experiment, Fraction
 
 SPLITS = ("train", "val")
-ANNOTATIONS = frozenset((".json", ".txt", ".xml", ".yaml", ".yml"))  # files that an import reads
 
 
 def split(experiment: Experiment, layout: Layout, name: str) -> dict[str, str]:
@@ -39,17 +39,15 @@ def _split_with_content(experiment: Experiment, layout: Layout, name: str) -> di
     found = split(experiment, layout, name)
     generate = experiment.dataset.generate
     if generate:
-        content = {"images": getattr(generate, name), **generate.model_dump(include={"size", "seed"})}
+        made_of = {"images": getattr(generate, name), **generate.model_dump(include={"size", "seed"})}
     elif experiment.dataset.source:
-        content = identity.digest(data_import(experiment.dataset))
+        made_of = identity.digest(data_import(experiment.dataset))
     else:
-        content = files.known_sha256(found["annotations"])
-    return {**found, "content": content}
+        made_of = files.known_sha256(found["annotations"])
+    return {**found, "content": made_of}
 
 
-@cache
-def _in_folder(source: str) -> str | None:
-    return files.folder_digest(source, ANNOTATIONS)
+_in_folder = cache(content.digest)
 
 
 def data_import(dataset: Dataset) -> dict | None:

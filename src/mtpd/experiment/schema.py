@@ -6,9 +6,10 @@ Those of a recipe are in ``recipe_schema``. What concerns several keys at once i
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from mtpd.experiment import chains
 from mtpd.experiment.fields import FilePath, Folder, Model, Name, Names, Scale, Seed, Settings
@@ -73,7 +74,7 @@ class Dataset(Model):
     """A data set: a folder in a form that people have, two COCO files, or generated."""
 
     name: Name
-    source: FilePath | None = Field(
+    source: Annotated[FilePath, AfterValidator(os.path.expanduser)] | None = Field(
         None, description="folder of a data set (COCO, YOLO, Pascal VOC), which the first job imports"
     )
     classes: Classes | None = Field(
