@@ -64,7 +64,6 @@ def import_problems():
         return []
     spec = spec_file(folders.DATA.format(dataset=layout.dataset), "import", data_import)
     command = [sys.executable, PROJECT / "workflow" / "scripts" / "import_data.py", "--spec", spec]
-    command += ["--progress", f"/proc/{os.getpid()}/fd/2"]
     utf8 = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(LIBRARY)}
     done = subprocess.run(command, env=utf8, stderr=subprocess.PIPE, encoding="utf-8")
     return done.stderr.splitlines() if done.returncode else []

@@ -1,6 +1,7 @@
 """Import a data set: read a folder, write one clean COCO file for each split, say what was changed."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from mtpd.monitoring.progress import teller
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="see mtpd.experiment.data_specs.data_import")
 parser.add_argument("--folder", type=Path, help="gets the results; if not given, they are only kept in work/")
-parser.add_argument("--progress", default="/dev/stderr", help="where the lines of progress go")
 args = parser.parse_args()
 
 spec = files.read_json(args.spec)
 kept = Path(layout.imported(spec))
+# The checks keep what this says as the reason why nothing runs; its progress goes to their terminal.
+progress = "/dev/stderr" if args.folder else f"/proc/{os.getppid()}/fd/2"
 try:
     if not (kept / REPORT).exists():
-        say, made_with = teller("import", args.progress), {identity.KEY: identity.made_with(spec)}
+        say, made_with = teller("import", progress), {identity.KEY: identity.made_with(spec)}
         import_dataset(spec, kept, say, Path(spec["source"]), **made_with)
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
