@@ -76,14 +76,14 @@ def test_differences_are_named_by_their_keys(spec):
 
 def test_what_does_not_fit_is_told(spec, tmp_path):
     result, product = tmp_path / "metrics.json", tmp_path / "student.pth"
-    assert identity.misfit(result, spec, product) is None  # nothing is there yet
+    assert identity.misfit(result, lambda: spec, product) is None  # nothing is there yet
     product.touch()
-    assert identity.misfit(result, spec, product) == "missing beside student.pth"
+    assert identity.misfit(result, lambda: spec, product) == "missing beside student.pth"
     result.write_text("{", encoding="utf-8")
-    assert identity.misfit(result, spec, product) == "cannot be read"
+    assert identity.misfit(result, lambda: spec, product) == "cannot be read"
     files.write_json(result, {"made_with": identity.made_with(spec)})
-    assert identity.misfit(result, spec, product) is None
-    assert identity.misfit(result, {**spec, "seed": 4}) == "seed: found 0, expected 4"
+    assert identity.misfit(result, lambda: spec, product) is None
+    assert identity.misfit(result, lambda: {**spec, "seed": 4}) == "seed: found 0, expected 4"
 
 
 @pytest.fixture

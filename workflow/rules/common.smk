@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from functools import partial
 
 from mtpd import files
 from mtpd.experiment import backbones, cards, chains, consistency, data_specs, identity, outputs, page

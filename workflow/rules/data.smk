@@ -1,6 +1,6 @@
 rule import_data:
     input:
-        unfitting=lambda w: unless_it_fits(f"{folders.DATA}/import.json".format(**w), data_import),
+        unfitting=lambda w: unless_it_fits(f"{folders.DATA}/import.json".format(**w), lambda: data_import),
     output:
         train=f"{folders.DATA}/train.json",
         val=f"{folders.DATA}/val.json",

@@ -106,7 +106,8 @@ rule evaluate:
         configs=lambda w: config_files([w.detector]),
         weights=f"{folders.DETECTOR}/weights.pth",
         unfitting=lambda w: unless_it_fits(
-            layout.detector(w.detector, "metrics.json"), specs.evaluation(experiment, layout, w.detector)
+            layout.detector(w.detector, "metrics.json"),
+            partial(specs.evaluation, experiment, layout, w.detector),
         ),
     output:
         metrics=f"{folders.DETECTOR}/metrics.json",

@@ -69,7 +69,7 @@ def made_again(job_file, why):
 
 
 def unless_it_fits(result, spec, product=None):
-    """The same for a result that says which settings it was made with."""
+    """The same for a result that says which settings made it. Args: ``spec``, a function that gives them."""
     return made_again(result, identity.misfit(result, spec, product))
 
 
@@ -166,15 +166,18 @@ def stage_spec(wildcards):
 
 def stage_to_make_again(wildcards):
     folder = folders.STAGE.format(**wildcards)
-    return unless_it_fits(f"{folder}/metrics.json", stage_settings(wildcards), f"{folder}/student.pth")
+    settings = partial(stage_settings, wildcards)
+    return unless_it_fits(f"{folder}/metrics.json", settings, f"{folder}/student.pth")
 
 
 def rows_to_make_again(wildcards):
     """``rows.json`` is a list, and holds all that it was made with."""
     path = f"{folders.EXPERIMENT}/rows.json".format(**wildcards)
-    found = files.read_json(path) if Path(path).exists() else None
+    if not Path(path).exists():
+        return []
     expected = json.loads(json.dumps(specs.identified(experiment, layout, table_rows())))
-    return made_again(path, "the experiment has other rows" if found not in (None, expected) else None)
+    differs = files.read_json(path) != expected
+    return made_again(path, "the experiment has other rows" if differs else None)
 
 
 def export_spec(wildcards):

@@ -5,7 +5,8 @@ checkpoint order_teachers:
         weights=lambda w: [layout.detector(name, "weights.pth") for name in members(w)],
         metrics=lambda w: [layout.detector(name, "metrics.json") for name in members(w)],
         unfitting=lambda w: unless_it_fits(
-            layout.order(w.student, w.pool, "order.json"), specs.order(experiment, layout, w.student, w.pool)
+            layout.order(w.student, w.pool, "order.json"),
+            partial(specs.order, experiment, layout, w.student, w.pool),
         ),
     output:
         order=f"{folders.ORDER}/order.json",

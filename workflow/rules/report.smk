@@ -25,7 +25,8 @@ rule measure_complexity:
         train=annotations()["train"],
         configs=config_files(reported),
         unfitting=lambda w: unless_it_fits(
-            f"{folders.EXPERIMENT}/complexity.json".format(**w), specs.complexity(experiment, layout)
+            f"{folders.EXPERIMENT}/complexity.json".format(**w),
+            partial(specs.complexity, experiment, layout),
         ),
     output:
         table=f"{folders.EXPERIMENT}/complexity.csv",

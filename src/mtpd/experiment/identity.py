@@ -7,7 +7,7 @@ name, is recognised whatever Snakemake remembers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,12 @@ def _without_paths(node: Any) -> Any:
     }
 
 
-def misfit(result: str | Path, spec: dict, product: str | Path | None = None) -> str | None:
+def misfit(result: str | Path, spec: Callable[[], dict], product: str | Path | None = None) -> str | None:
     """Why the job of a result has to run again; None if it fits, or if there is nothing yet.
 
     Args:
         result: JSON file that says what it was made with.
-        spec: what it has to be made with.
+        spec: gives what it has to be made with; not asked while there is no result.
         product: what the same job makes, too; without the result, nobody knows what made it.
     """
     if not Path(result).exists():
@@ -69,7 +69,7 @@ def misfit(result: str | Path, spec: dict, product: str | Path | None = None) ->
         found = files.read_json(result).get(KEY)
     except ValueError:
         return "cannot be read"
-    return "; ".join(differences(found, made_with(spec))[:NAMED]) or None
+    return "; ".join(differences(found, made_with(spec()))[:NAMED]) or None
 
 
 def differences(found: dict | None, expected: dict) -> list[str]:

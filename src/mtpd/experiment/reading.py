@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,10 +90,11 @@ def load_with_includes(
 def _require_utf8(config: dict[str, Any], source: str) -> None:
     """Jobs read text and name files in UTF-8, whatever the locale; here Python may take another encoding."""
     encoding = sys.getfilesystemencoding()
-    beyond = re.search(r'[^"]*[^\x00-\x7f][^"]*', json.dumps(config, ensure_ascii=False, default=str))
-    if beyond and encoding != "utf-8":
+    text = json.dumps(config, ensure_ascii=False, default=str)
+    if encoding != "utf-8" and not text.isascii():
+        beyond = next(part for part in text.split('"') if not part.isascii())
         raise ConfigError(
-            f"{source}: found {beyond[0]!a}; such names are read in {encoding} in this locale, and in UTF-8 "
+            f"{source}: found {beyond!a}; such names are read in {encoding} in this locale, and in UTF-8 "
             "in the jobs; set PYTHONUTF8=1 (export PYTHONUTF8=1) and start again"
         )
 

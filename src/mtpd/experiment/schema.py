@@ -117,8 +117,11 @@ class Dataset(Model):
             raise ValueError("give one of 'source', 'generate', and both of 'train' and 'val'")
         if split and not (self.train and isinstance(self.val, Split)):
             raise ValueError("give annotations and images of both 'train' and 'val'; or 'source', a folder")
-        unused = {"classes", "strict", "allowed_share", *(["val"] if isinstance(self.val, Fraction) else [])}
-        if self.source is None and (given := sorted(unused & self.model_fields_set)):
+        of_imports = {name: getattr(self, name) for name in ("classes", "strict", "allowed_share")}
+        defaults = {name: type(self).model_fields[name].default for name in of_imports}
+        given = [name for name, value in of_imports.items() if value != defaults[name]]
+        given += ["val"] if isinstance(self.val, Fraction) else []
+        if self.source is None and given:
             raise ValueError(f"{', '.join(given)}: only for an import; give 'source', a folder")
         return self
 
