@@ -97,9 +97,9 @@ def test_detections_are_written_as_coco_wants_them(annotations, tmp_path):
     """Corner and size; the ids of the file, by the names of the classes."""
     content = json.loads(annotations.read_text(encoding="utf-8"))
     categories = [{"id": 40 - 3 * item["id"], "name": item["name"]} for item in content["categories"]]
-    shapes.write(
-        {"images": content["images"], "annotations": [], "categories": categories}, tmp_path / "val.json"
-    )
+    objects = [{**content["annotations"][0], "category_id": categories[0]["id"]}]
+    content = {"images": content["images"], "annotations": objects, "categories": categories}
+    shapes.write(content, tmp_path / "val.json")
     metric = metrics.CocoPredictions(tmp_path / "val.json", shapes.CLASSES)
     boxes, labels = torch.tensor([[4.0, 5.0, 30.5, 41.0]]), torch.tensor([1])
     found = InstanceData(bboxes=boxes, scores=torch.tensor([0.25]), labels=labels)

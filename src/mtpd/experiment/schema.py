@@ -46,10 +46,6 @@ def _split_or_fraction(value: object) -> str:
     return "<Fraction>" if isinstance(value, Fraction) or {"fraction", "seed"} & set(keys) else "<Split>"
 
 
-def _mapping_or_list(value: object) -> str:
-    return "<mapping>" if isinstance(value, dict) else "<list>"
-
-
 # Where a key has one of two forms, its content decides which, so that errors are those of that form.
 Validation = Annotated[
     Annotated[Split, Tag("<Split>")] | Annotated[Fraction, Tag("<Fraction>")],
@@ -57,7 +53,7 @@ Validation = Annotated[
 ]
 Classes = Annotated[
     Annotated[tuple[str, ...], Tag("<list>")] | Annotated[dict[str, tuple[str, ...]], Tag("<mapping>")],
-    Discriminator(_mapping_or_list),
+    Discriminator(lambda value: "<mapping>" if isinstance(value, dict) else "<list>"),
 ]
 
 
@@ -117,10 +113,9 @@ class Dataset(Model):
             raise ValueError("give one of 'source', 'generate', and both of 'train' and 'val'")
         if split and not (self.train and isinstance(self.val, Split)):
             raise ValueError("give annotations and images of both 'train' and 'val'; or 'source', a folder")
-        of_imports = {name: getattr(self, name) for name in ("classes", "strict", "allowed_share")}
-        defaults = {name: type(self).model_fields[name].default for name in of_imports}
-        given = [name for name, value in of_imports.items() if value != defaults[name]]
-        given += ["val"] if isinstance(self.val, Fraction) else []
+        of_imports = ("classes", "strict", "allowed_share")
+        given = [key for key in of_imports if getattr(self, key) != type(self).model_fields[key].default]
+        given += ["val"] * isinstance(self.val, Fraction)
         if self.source is None and given:
             raise ValueError(f"{', '.join(given)}: only for an import; give 'source', a folder")
         return self
