@@ -11,7 +11,7 @@ REPORT = {"write_tables": 1, "plot_stages": 1, **COMPARISON}
 NEW_ROWS = {"list_rows": 1, **REPORT}
 # Where costs are measured again, the chain of `direct` is not known before: its stage is not planned yet.
 ORDER = {"order_teachers": 1, "plot_costs": 1, **NEW_ROWS}
-DISTILLED = {"train_stage": 3, **REPORT}  # direct, and progressive in two stages
+DISTILLED = {"train_stage": 3, **NEW_ROWS}  # direct, and progressive in two stages
 RETRAINED = {"train_stage": 5, "take_trained": 3, **ORDER}
 ONE_DETECTOR = {"take_trained": 1, **ORDER}
 NOTHING = {}

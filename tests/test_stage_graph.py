@@ -6,7 +6,7 @@ import pytest
 from test_experiment import small
 
 from mtpd import files
-from mtpd.experiment import specs, stage_graph
+from mtpd.experiment import identity, specs, stage_graph
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
 
@@ -30,7 +30,8 @@ def with_order(**changes):
     before, after = load_experiment(small()), load_experiment({**small(), **changes})
     path = files.Path(LAYOUT.order(STUDENT, "all", "order.json"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(path, {"orders": ORDERS, "settings": specs.order(before, LAYOUT, STUDENT, "all")})
+    made_with = identity.made_with(specs.order(before, LAYOUT, STUDENT, "all"))
+    files.write_json(path, {"orders": ORDERS, identity.KEY: made_with})
     return stage_graph.known_orders(after, LAYOUT)(STUDENT, "all") == ORDERS
 
 

@@ -124,9 +124,10 @@ def test_every_metric_is_what_pycocotools_says_of_the_predictions(finished):
 def test_the_student_works_in_stock_mmdet_without_this_project(finished, tmp_path):
     """Its predictions there are those that were scored here."""
     folder = finished / "results/few-shapes/students/student/pkd/swin@1+wide@1/seed0"
+    val = (finished / "results/few-shapes/data/val.json", finished / "results/few-shapes/data/val")
     (tmp_path / "mtpd.py").write_text("raise ImportError('this project was imported')")
     done = subprocess.run(
-        [sys.executable, PROJECT / "tests/data/stock_mmdet.py", folder / "student.pth"],
+        [sys.executable, PROJECT / "tests/data/stock_mmdet.py", folder / "student.pth", *val],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -167,7 +168,7 @@ def test_another_arm_plans_only_what_no_other_arm_has_trained(finished):
 
 def test_a_changed_recipe_replans_what_depends_on_it(finished):
     path = changed(finished, "recipe", lambda e: e["recipes"]["pkd"]["loss"]["options"].update(weight=5))
-    assert planned(finished, path) == {"train_stage": 3, **REPORT}
+    assert planned(finished, path) == {"train_stage": 3, "list_rows": 1, **REPORT}
 
 
 def test_more_compute_replans_nothing(finished):

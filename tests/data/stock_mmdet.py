@@ -7,17 +7,16 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
-path = sys.argv[1]
+path, annotations, images = sys.argv[1:]
 meta = torch.load(path, map_location="cpu", weights_only=True)["meta"]
 config = Config.fromstring(meta["cfg"], ".py")
 model = init_detector(config, path, device="cpu")
-loader = config.test_dataloader.dataset
-with open(loader.ann_file, encoding="utf-8") as file:
+with open(annotations, encoding="utf-8") as file:
     coco = json.load(file)
 ids = {category["name"]: category["id"] for category in coco["categories"]}
 found = []
 for image in coco["images"]:
-    result = inference_detector(model, f"{loader.data_prefix.img}/{image['file_name']}").pred_instances
+    result = inference_detector(model, f"{images}/{image['file_name']}").pred_instances
     for (x1, y1, x2, y2), score, label in zip(
         result.bboxes.tolist(), result.scores.tolist(), result.labels.tolist(), strict=True
     ):
