@@ -217,3 +217,19 @@ def test_voc_boxes_of_one_pixel_across_have_no_area(folder):
     folder.imported(allowed_share=0.2)
     folder.check_splits(known)
     assert "boxes without area: 1" in folder.text
+
+
+def test_a_line_that_is_no_object_loses_no_other_line(folder):
+    """Like a header in the first line of a label file."""
+    known = folder.splits((("train", 6), ("valid", 4)))
+    write_yolo_splits(folder, known)
+    make.write_yaml(
+        folder.data / "data.yaml", train="train/images", val="valid/images", names=["cell", "plate"]
+    )
+    label = next(path for path in sorted((folder.data / "train/labels").iterdir()) if path.stat().st_size)
+    text = label.read_text(encoding="utf-8")
+    label.write_text(f"class x y w h\n{text}", encoding="utf-8")
+    folder.imported(allowed_share=0.2)
+    folder.check_splits(known, within=0.01)
+    assert "lines that are neither a box nor a polygon: 1" in folder.text
+    assert "no label file" not in folder.text

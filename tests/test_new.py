@@ -193,3 +193,13 @@ def test_fewer_images_mean_more_epochs_within_limits(images):
     few, many = (starter._epochs(count, starter.SMALL) for count in (images, 2 * images))
     assert 6 <= many <= few <= 40
     assert few in (6, 40) or few * images >= 600 * 4 > (few - 1) * images
+
+
+def test_what_was_changed_is_told_each_time(tmp_path):
+    data = laid_out(tmp_path / "data", "COCO 2017")
+    content = files.read_json(data / "annotations/instances_train2017.json")
+    content["annotations"].append({**content["annotations"][0], "id": 99})
+    files.write_json(data / "annotations/instances_train2017.json", content)
+    for name in ("first", "second"):
+        code, said = new(tmp_path, name, data, "--gpus", 0)
+        assert code == 0 and "objects that are listed twice, one kept: 1" in said, said

@@ -39,6 +39,7 @@ def finished(chain, recipe="pkd", seconds=None):
     folder = files.Path(LAYOUT.stage(STUDENT, recipe, chain, 0))
     folder.mkdir(parents=True)
     (folder / "student.pth").touch()
+    (folder / "metrics.json").touch()
     if seconds:
         (folder / "benchmark.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t700.5\n")
 

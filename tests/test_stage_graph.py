@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 from test_experiment import small
 
 from mtpd import files
@@ -17,7 +18,9 @@ ORDERS = {"bgs": [["r18w16", "swin32"]], "reverse": [["swin32", "r18w16"]], "str
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path, monkeypatch):
+    """With the configs, whose content counts."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").symlink_to(PROJECT / "config")
 
 
 def graph(orders=None, **changes):

@@ -58,7 +58,12 @@ def files_of_the_future():
 
 def import_problems():
     """Import the data, unless that is done: why it stops. The first job then copies the results."""
-    if not data_import or Path(folders.imported(data_import), "import.json").exists():
+    if not data_import:
+        return []
+    kept = Path(folders.imported(data_import), "import.json")
+    if kept.exists():
+        for line in files.read_json(kept)["text"]:
+            logger.info(f"import: {line}")
         return []
     if not importlib.util.find_spec("cv2"):  # with --sdm conda, only the jobs have it
         return []

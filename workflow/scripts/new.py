@@ -58,13 +58,16 @@ def imported(source):
     try:
         spec = data_specs.data_import(Dataset(name="new", source=source))
         kept = Path(layout.imported(spec))
-        if not (kept / REPORT).exists():
+        known = (kept / REPORT).exists()
+        if not known:
             import_dataset(spec, kept, print, Path(source), **{identity.KEY: identity.made_with(spec)})
     except ImportStopped as error:
         sys.exit("\n".join(error.stops))
     except ValidationError as error:
         sys.exit(f"DATA: {error.errors()[0]['msg']}")
     report = files.read_json(kept / REPORT)
+    for line in report["text"] if known else ():
+        print(line)
     for name, split in report["splits"].items():
         what = f"{split['images']} images, {split['objects']} objects"
         print(f"{name}: {what}, from {split['source']} ({split['form']})")

@@ -6,6 +6,7 @@ bits and brings a video decoder; datumaro needs an older Pillow than ours.
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from mtpd.datasets.changes import Changes
@@ -13,6 +14,7 @@ from mtpd.datasets.tree import Labels, Tree
 from mtpd.datasets.yolo_settings import CLASS_FILES, Settings
 
 DECIMALS = 3  # of pixels: labels have six decimals of the image
+LINES = 100  # of a text file, which tell whether it is a label file
 
 
 def labels_of(tree: Tree) -> dict[str, str]:
@@ -23,13 +25,15 @@ def labels_of(tree: Tree) -> dict[str, str]:
 
 
 def _is_label(path: Path) -> bool:
-    """Whether the first line begins with numbers; an empty file labels an image without objects."""
+    """Whether a line of its beginning has numbers only; an empty file labels an image without objects."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first = next((line for line in file if line.strip()), None)
-    if first is None:
-        return True
+        lines = [line for line in islice(file, LINES) if line.strip()]
+    return not lines or any(map(_has_numbers, lines))
+
+
+def _has_numbers(line: str) -> bool:
     try:
-        return len(list(map(float, first.replace(",", " ").split()))) >= 5
+        return len(list(map(float, line.replace(",", " ").split()))) >= 5
     except ValueError:
         return False
 

@@ -69,8 +69,8 @@ def stages(experiment: Experiment, layout: Layout, orders: Known) -> dict[str, N
 
 
 def to_train(nodes: Iterable[Node]) -> list[Node]:
-    """Those that have no ``student.pth`` yet."""
-    return [node for node in nodes if not (node.known and Path(node.key, "student.pth").exists())]
+    """Those without scores: while a stage runs again, its earlier student is still there."""
+    return [node for node in nodes if not (node.known and Path(node.key, "metrics.json").exists())]
 
 
 def shortest_stages(nodes: Iterable[Node]) -> dict[str, int]:
