@@ -10,7 +10,7 @@ from pycocotools import mask
 
 from mtpd.evaluation import samples
 from mtpd.evaluation.truth import Truth
-from mtpd.training import stage
+from mtpd.training import results
 
 CELL = samples.SIDE + 4  # a tile and the line between tiles
 
@@ -106,7 +106,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(split, tmp_path, monkeypatc
 
     settings = type("Settings", (), {"dataset": {"val": {"images": str(tmp_path / "moved")}}})
     said = []
-    monkeypatch.setattr(stage, "print_log", lambda text, logger, level: said.append((text, level)))
-    stage._draw_samples(settings, Metric, tmp_path)
+    monkeypatch.setattr(results, "print_log", lambda text, logger, level: said.append((text, level)))
+    results._draw_samples(settings, Metric, tmp_path)
     assert said[0][0].startswith("val_samples.jpg is not written: FileNotFoundError")
     assert said[0][1] == logging.WARNING
