@@ -1,14 +1,17 @@
 """Running real Snakemake in tests."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 
 import yaml
 from conftest import PROJECT
 
+from mtpd import files
 from mtpd.checks import subjects
-from mtpd.experiment import sources, specs
+from mtpd.experiment import identity, sources, specs, stage_graph
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_with_files
 
@@ -61,3 +64,25 @@ def as_checked(folder, config, **facts):
     for subject in passed.to_check():
         passed.add(subject, {"numbers": 1, "masks": False, **facts})
     return config
+
+
+def as_made(folder, config):
+    """The experiment file; the results in the folder say that it made them, so that nothing runs again for it."""
+    experiment = load_with_files(yaml.safe_load(config.read_text(encoding="utf-8")), str(config), PROJECT)
+    layout = Layout(experiment.experiment, experiment.dataset.name)
+    for node in stage_graph.stages(experiment, layout, lambda *_: None).values():
+        if node.known:
+            which = node.student, node.recipe, node.chain, node.seed
+            _say(folder / node.key / "metrics.json", specs.stage(experiment, layout, *which))
+    for name, detector in experiment.detectors.items():
+        if train := detector.train:
+            stage = folder / layout.stage(name, train.recipe, f"none@{train.epochs}", train.seed)
+            shutil.copy(stage / "metrics.json", folder / layout.detector(name, "metrics.json"))
+    return config
+
+
+def _say(path, spec):
+    if path.exists():
+        times = os.stat(path).st_atime, os.stat(path).st_mtime
+        files.write_json(path, {**files.read_json(path), identity.KEY: identity.made_with(spec)})
+        os.utime(path, times)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from conftest import PROJECT
-from snakes import as_checked, changed, snakemake
+from snakes import as_checked, as_made, changed, snakemake
 
 SBATCH = """#!/bin/sh
 printf '%s\\n' "$@" > "$0.$$"
@@ -79,7 +79,7 @@ def test_jobs_ask_for_the_cores_and_gpus_of_the_experiment(gpus, options, stage,
     """Not for as many cores as the head node has, and never for a second node."""
     folder = tmp_path / "here"
     shutil.copytree(finished, folder, symlinks=True)
-    config = as_checked(folder, with_gpus(folder, finished, gpus))
+    config = as_made(folder, as_checked(folder, with_gpus(folder, finished, gpus)))
     for path in (STAGE, ORDER, COMPLEXITY):
         (folder / path).unlink()
     found = submitted(folder, *options, "--", STAGE, ORDER, COMPLEXITY, EVALUATED, config=config)
