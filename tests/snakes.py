@@ -67,7 +67,7 @@ def as_checked(folder, config, **facts):
 
 
 def as_made(folder, config):
-    """The experiment file; the results in the folder say that it made them, so that nothing runs again for it."""
+    """The experiment file; the results in the folder say that it made them, so nothing runs again for it."""
     experiment = load_with_files(yaml.safe_load(config.read_text(encoding="utf-8")), str(config), PROJECT)
     layout = Layout(experiment.experiment, experiment.dataset.name)
     for node in stage_graph.stages(experiment, layout, lambda *_: None).values():
