@@ -181,7 +181,7 @@ def test_a_class_that_training_has_not_stops(pair):
 
 def test_a_class_without_objects_in_training_stops(pair):
     pair.train["annotations"] = [item for item in pair.train["annotations"] if item["category_id"] == 1]
-    assert "has objects of classes of which training has none: 'plate'" in pair.stopped()
+    assert "has objects of classes that training does not have: 'plate'" in pair.stopped()
 
 
 def test_equal_objects_are_one(pair):

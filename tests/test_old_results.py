@@ -142,7 +142,7 @@ def test_a_replaced_validation_file_is_scored_and_nothing_trains(folder):
     assert "trained already: only its scores are made again" in said
     assert (folder / STAGE / "student.pth").read_bytes() == student
     metrics = files.read_json(folder / STAGE / "metrics.json")
-    assert metrics["annotations_sha256"] == files.sha256(folder / "data/val.json")
+    assert metrics["annotations_sha256"] == files.sha256(folder / "results/cells/data/val.json")
     assert planned(folder, config) == {}
 
 

@@ -1,6 +1,6 @@
 rule import_data:
     input:
-        unfitting=lambda w: unless_it_fits(f"{folders.DATA}/import.json".format(**w), lambda: data_import),
+        unfitting=lambda w: import_to_take_again(),
     output:
         train=f"{folders.DATA}/train.json",
         val=f"{folders.DATA}/val.json",
@@ -19,10 +19,11 @@ rule import_data:
         runtime=120,
     params:
         script=script("import_data.py"),
-        spec=lambda w: spec_file(folders.DATA.format(**w), "import", data_import),
+        # What was imported counts, not how. Snakemake does not compare what depends on threads.
+        spec=lambda w, threads: spec_file(folders.DATA.format(**w), "import", data_import),
         folder=lambda w: folders.DATA.format(**w),
     shell:
-        # Mostly the checks before the first job have done it, and it is only copied.
+        # Mostly the import is done before the first job, and only copied here.
         "{params.script} --spec {params.spec:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 

@@ -8,13 +8,26 @@ They are in a file of their own because `snakemake --lint` requires it.
 # The folders that can be downloaded and are missing, each with the paths that the experiment names in it.
 data_to_fetch = sources.data_to_fetch(experiment)
 
-# What the import of the data is told, if they are imported.
+# What the import of the data is told, if they are not generated.
 data_import = data_specs.data_import(experiment.dataset)
 
 
 def annotations():
-    """The annotation file of each split."""
-    return data_specs.annotations(experiment, layout)
+    """The annotation file of each split. Its content counts, which settings of jobs have; its time does not."""
+    return {name: ancient(path) for name, path in data_specs.annotations(experiment, layout).items()}
+
+
+def import_to_take_again():
+    """Nothing; but the data are taken again if the import that is kept is not what the results have."""
+    kept = Path(import_kept())
+    for path in kept.parent.glob("*.json"):
+        unless_equal(f"{folders.DATA}/{path.name}".format(dataset=layout.dataset), path)
+    return []
+
+
+def import_kept():
+    """Where the import of the data as they are now is, or will be."""
+    return f"{folders.imported(data_import)}/import.json"
 
 
 def as_name(folder):

@@ -9,7 +9,7 @@ from mtpd import files
 from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, import_dataset
-from mtpd.experiment import identity, layout
+from mtpd.experiment import layout
 from mtpd.monitoring.progress import teller
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -23,14 +23,14 @@ kept = Path(layout.imported(spec))
 progress = "/dev/stderr" if args.folder else f"/proc/{os.getppid()}/fd/2"
 try:
     if not (kept / REPORT).exists():
-        say, made_with = teller("import", progress), {identity.KEY: identity.made_with(spec)}
-        import_dataset(spec, kept, say, Path(spec["source"]), **made_with)
+        import_dataset(spec, kept, teller("import", progress))
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
 if args.folder:
     for path in kept.glob("*.json"):
         files.write_bytes(args.folder / path.name, path.read_bytes())
-    splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}
-    pictures.sheet(splits["train"], Path(spec["source"]), args.folder / "train_samples.jpg")
-    counts = {name: pictures.count(content) for name, content in splits.items()}
+    splits = files.read_json(kept / REPORT)["splits"]
+    counts = {name: pictures.count(files.read_json(kept / f"{name}.json")) for name in splits}
     pictures.plot(counts, args.folder / "counts.png")
+    images = Path(splits["train"]["images_in"])
+    pictures.sheet(files.read_json(kept / "train.json"), images, args.folder / "train_samples.jpg")

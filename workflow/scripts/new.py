@@ -12,7 +12,7 @@ from mtpd import files, gpus
 from mtpd.datasets import numbers
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, import_dataset
-from mtpd.experiment import data_specs, identity, layout, starter
+from mtpd.experiment import data_specs, layout, starter
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 from mtpd.experiment.schema import Dataset
@@ -60,7 +60,7 @@ def imported(source):
         kept = Path(layout.imported(spec))
         known = (kept / REPORT).exists()
         if not known:
-            import_dataset(spec, kept, print, Path(source), **{identity.KEY: identity.made_with(spec)})
+            import_dataset(spec, kept)
     except ImportStopped as error:
         sys.exit("\n".join(error.stops))
     except ValidationError as error:

@@ -105,18 +105,22 @@ def align(content: dict, train: list[dict], learnt: set[str], optional: bool, ch
     """
     names = {category["id"]: category["name"] for category in content["categories"]}
     counts = Counter(names[item["category_id"]] for item in content["annotations"])
-    unknown = {name: count for name, count in counts.items() if name not in learnt}
+    known = [category["name"] for category in train]
+    unknown = {name: count for name, count in counts.items() if name not in known}
     if unknown and not optional:
-        told = ", ".join(f"{name!r} ({count})" for name, count in unknown.items())
         changes.stop(
-            f"has objects of classes of which training has none: {told}; training has"
-            f" {', '.join(sorted(learnt))}: rename, merge or choose classes with dataset.classes"
+            f"has objects of classes that training does not have: {_counted(unknown)}; training has"
+            f" {', '.join(known)}: rename, merge or choose classes with dataset.classes"
         )
         return
+    if unlearnt := {name: count for name, count in counts.items() if name in set(known) - learnt}:
+        changes.note(
+            f"training has no object of {_counted(unlearnt)}: such classes are not learnt, and lower AP"
+        )
     kept = []
     for item in content["annotations"]:
         if (name := names[item["category_id"]]) in unknown:
-            changes.leave_out("objects", "of classes of which training has none", name)
+            changes.leave_out("objects", "of classes that training does not have", name)
         else:
             kept.append(item)
     content["annotations"] = kept
@@ -127,6 +131,10 @@ def align(content: dict, train: list[dict], learnt: set[str], optional: bool, ch
         item["category_id"] = ids[names[item["category_id"]]]
     content["categories"] = train
     changes.put_right("lists of classes, made that of training", ", ".join(names.values()))
+
+
+def _counted(classes: dict[str, int]) -> str:
+    return ", ".join(f"{name!r} ({count} objects)" for name, count in classes.items())
 
 
 def _told(categories: list[dict]) -> list[tuple]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -36,7 +37,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        return self.tree.folder / self.where
+        return Path(os.path.normpath(self.tree.folder / self.where))
 
     def read(self, changes: Changes) -> dict | None:
         """The content, as it is; None after a stop."""

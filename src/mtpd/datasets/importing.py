@@ -23,8 +23,6 @@ def import_dataset(
     settings: dict,
     folder: Path,
     say: Callable[[str], None] = print,
-    root: Path | None = None,
-    **about: object,
 ) -> dict:
     """Read a data set in any form that is known, and write it in one.
 
@@ -34,11 +32,10 @@ def import_dataset(
             ``strict``, ``decode``, ``allowed_share``.
         folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
         say: takes lines of text: progress, and at the end what was changed.
-        root: the folder that names of images begin at; if not given, each split has one of its own.
-        about: what ``import.json`` shall say too.
 
     Returns:
-        What ``import.json`` holds.
+        What ``import.json`` holds. Of each split, ``images_in`` is the folder that names of images begin at:
+        the ``source``, or what was given with the split. ``content`` is a hash of all that counts of it.
 
     Raises:
         ImportStopped: for all reasons at once. The folder is then as it was.
@@ -50,8 +47,8 @@ def import_dataset(
     partial_folder = Path(folder) / f".importing.{os.getpid()}"
     partial_folder.mkdir(parents=True)
     try:
-        done = _Import(settings, whole, partial_folder, say, root)
-        report = done.run(sources) | about
+        done = _Import(settings, whole, partial_folder, say)
+        report = done.run(sources)
         files.write_json(partial_folder / REPORT, report)
         for name in choosing.ORDER:
             (Path(folder) / f"{name}.json").unlink(missing_ok=True)
@@ -73,10 +70,9 @@ def _rename(content: dict, folder: str) -> None:
 class _Import:
     """One import: the splits one after the other, so that only one of them is in memory."""
 
-    def __init__(
-        self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None], root: Path | None
-    ):
-        self.settings, self.whole, self.folder, self.say, self.root = settings, whole, folder, say, root
+    def __init__(self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None]):
+        self.settings, self.whole, self.folder, self.say = settings, whole, folder, say
+        self.decode = settings.get("decode", "all")  # else nothing is known of what images show
         self.allowed = settings.get("allowed_share", ALLOWED_SHARE)
         self.changes: dict[str, Changes] = {}
         self.splits: dict[str, dict] = {}
@@ -121,7 +117,7 @@ class _Import:
         names = [str(image.get("file_name")) for image in content["images"]]
         split = None if source.explicit or source.form != "COCO" else source.split
         found = ImageNames(source.tree, names, split, source.where)
-        look = partial(images.look, decode=self.settings.get("decode", "all"), say=self.say)
+        look = partial(images.look, decode=self.decode, say=self.say)
         ids.tidy(content, changes)
         root = None if changes.stops else listing.tidy(content, source.tree, found, look, changes)
         if root is None or changes.stops:
@@ -174,24 +170,41 @@ class _Import:
         self.digests[name] = own
 
     def _write(self, name: str, content: dict, root: Path, source: find.Source) -> None:
-        for image in content["images"]:
-            image.pop("_digest", None)
+        seen = [image.pop("_digest", None) for image in content["images"]]
         names = {category["id"]: category["name"] for category in content["categories"]}
         counts = Counter(names[item["category_id"]] for item in content["annotations"])
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
-        if self.root:
-            _rename(content, os.path.relpath(root, self.root))
-            root = self.root
+        given = self._images_of(name)
+        _rename(content, os.path.relpath(root, given))
         files.write_json(self.folder / f"{name}.json", content, indent=None)
         self.splits[name] = {
-            "images_in": str(root),
+            "images_in": str(given),
+            "content": self._content(name, content, seen),
             "form": source.form,
             "source": str(source.path),
             "images": len(content["images"]),
             "objects": len(content["annotations"]),
             "classes": {name: counts[name] for name in names.values()},
         }
+
+    def _content(self, name: str, content: dict, digests: list[str]) -> str:
+        """The hash of all that counts of a split.
+
+        An image that was opened counts by what is in it. Where predictions are scored, its name counts too:
+        predictions belong to one annotation file.
+        """
+        if self.decode != "all":
+            return files.sha256(self.folder / f"{name}.json")
+        if name != "train":
+            return files.fingerprint([files.sha256(self.folder / f"{name}.json"), digests])
+        sizes = [(image["id"], image["width"], image["height"]) for image in content["images"]]
+        return files.fingerprint([sizes, digests, content["annotations"], content["categories"]])
+
+    def _images_of(self, split: str) -> Path:
+        """The folder that the images of a split are given with."""
+        own = self.settings.get(split) or self.settings.get("train") or {}
+        return Path(self.settings.get("source") or own["images"]).expanduser()
 
     def _report(self) -> dict:
         text = [f"{self.whole.where}: {note}" for note in self.whole.notes]
