@@ -1,6 +1,7 @@
 """Small data sets with known objects, in the forms that people have them in, and their import."""
 
 import json
+import os
 import random
 from pathlib import Path
 from xml.etree import ElementTree
@@ -211,7 +212,12 @@ class Pair(Folder):
         return super().imported(**settings)
 
     def content(self, split="train"):
-        return json.loads((self.out / f"{split}.json").read_text(encoding="utf-8"))
+        """With names of images as in the folder of the split."""
+        content = json.loads((self.out / f"{split}.json").read_text(encoding="utf-8"))
+        for image in content["images"]:
+            path = os.path.join(self.report["splits"][split]["images_in"], image["file_name"])
+            image["file_name"] = os.path.relpath(path, self.data / split)
+        return content
 
     @property
     def sound(self):

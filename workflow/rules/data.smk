@@ -1,9 +1,8 @@
 rule import_data:
     input:
-        unfitting=lambda w: import_to_take_again(),
+        data=sum(data_to_fetch.values(), []),
+        unfitting=lambda w: import_to_take_again("import.json"),
     output:
-        train=f"{folders.DATA}/train.json",
-        val=f"{folders.DATA}/val.json",
         report=f"{folders.DATA}/import.json",
         samples=f"{folders.DATA}/train_samples.jpg",
         counts=f"{folders.DATA}/counts.png",
@@ -23,11 +22,35 @@ rule import_data:
         spec=lambda w, threads: spec_file(folders.DATA.format(**w), "import", data_import),
         folder=lambda w: folders.DATA.format(**w),
     shell:
-        # Mostly the import is done before the first job, and only copied here.
+        # Mostly the import is done before the first job, and only shown here.
         "{params.script} --spec {params.spec:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 
-ruleorder: import_data > draw_stand_in > draw_shapes
+# A job for each split, so that a changed one makes nothing again that reads only others.
+rule take_imported:
+    input:
+        data=sum(data_to_fetch.values(), []),
+        unfitting=lambda w: import_to_take_again(f"{w.split}.json"),
+    output:
+        f"{folders.DATA}/{{split}}.json",
+    log:
+        f"{folders.logs(folders.DATA)}/{{split}}.log",
+    wildcard_constraints:
+        dataset=one_of([experiment.dataset.name] if data_import else []),
+        split="train|val|test",
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        kept=lambda w, threads: import_kept(f"{w.split}.json"),
+    shell:
+        "cp {params.kept:q} {output:q} > {log:q} 2>&1"
+
+
+ruleorder: take_imported > draw_stand_in > draw_shapes
 
 
 rule draw_shapes:

@@ -1,6 +1,6 @@
 """The import of the data. It is done before the graph is made, because what is in the data decides which jobs run.
 
-The first job then copies it to the results.
+Jobs then copy it to the results.
 """
 
 import importlib.util
@@ -21,7 +21,12 @@ def import_now():
 def to_import():
     """Whether the data are there and not imported yet. With --sdm conda, only jobs may have what it needs."""
     there = not data_to_fetch and not consistency.missing_data(experiment)
-    return data_import and there and not Path(import_kept()).exists() and importlib.util.find_spec("cv2")
+    return (
+        data_import
+        and there
+        and not Path(import_kept("import.json")).exists()
+        and importlib.util.find_spec("cv2")
+    )
 
 
 if workflow.is_main_process and to_import():

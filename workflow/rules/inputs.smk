@@ -13,21 +13,23 @@ data_import = data_specs.data_import(experiment.dataset)
 
 
 def annotations():
-    """The annotation file of each split. Its content counts, which settings of jobs have; its time does not."""
-    return {name: ancient(path) for name, path in data_specs.annotations(experiment, layout).items()}
+    """The annotation file of each split."""
+    return data_specs.annotations(experiment, layout)
 
 
-def import_to_take_again():
-    """Nothing; but the data are taken again if the import that is kept is not what the results have."""
-    kept = Path(import_kept())
-    for path in kept.parent.glob("*.json"):
-        unless_equal(f"{folders.DATA}/{path.name}".format(dataset=layout.dataset), path)
-    return []
+def import_kept(name):
+    """A file of the import of the data as they are now."""
+    return f"{folders.imported(data_import)}/{name}"
 
 
-def import_kept():
-    """Where the import of the data as they are now is, or will be."""
-    return f"{folders.imported(data_import)}/import.json"
+def import_to_take_again(name):
+    return unless_equal(f"{folders.DATA}/{name}".format(dataset=layout.dataset), import_kept(name))
+
+
+def what_went_in():
+    """What the import says of the data, and its pictures; nothing if they are generated."""
+    names = ("import.json", "train_samples.jpg", "counts.png") if data_import else ()
+    return [f"{folders.DATA}/{name}".format(dataset=layout.dataset) for name in names]
 
 
 def as_name(folder):

@@ -27,8 +27,7 @@ try:
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
 if args.folder:
-    for path in kept.glob("*.json"):
-        files.write_bytes(args.folder / path.name, path.read_bytes())
+    files.write_bytes(args.folder / REPORT, (kept / REPORT).read_bytes())
     splits = files.read_json(kept / REPORT)["splits"]
     counts = {name: pictures.count(files.read_json(kept / f"{name}.json")) for name in splits}
     pictures.plot(counts, args.folder / "counts.png")

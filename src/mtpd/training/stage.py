@@ -108,7 +108,7 @@ class Stage:
         )
 
     def _annotations(self) -> str | None:
-        """The hash of the training annotations. Of imported data, the settings have the hash of their content."""
+        """The hash of the training annotations; imported ones have theirs in the settings."""
         train = self.dataset["train"]
         return None if isinstance(train.get("content"), str) else files.known_sha256(train["annotations"])
 
