@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import data_folders as make
 import pytest
@@ -133,7 +134,7 @@ def test_9_one_file_names_no_split(folder):
     folder.imported()
     folder.check_splits(known)
     for split in known:
-        content = files.read_json(folder.out / f"{split}.json")
+        content = json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8"))
         assert {Path(image["file_name"]).parent for image in content["images"]} == {Path("images", split)}
     assert "annotations/instances_default.json names no split: taken for train" in folder.text
 

@@ -20,7 +20,8 @@ from mtpd.training.schedules import milestones
 
 FOLDER = PROJECT / "config/paper"
 PARTS = ("coco", "recipes", "zoo")  # included by the others
-ALWAYS = {
+ALWAYS = {"import_data": 1, "take_imported": 2, "list_rows": 1, "measure_complexity": 1}
+ALWAYS |= {"write_tables": 1, "plot_stages": 1}
     "import_data": 1,
     "take_imported": 2,
     "list_rows": 1,
