@@ -137,7 +137,7 @@ def test_files_that_name_no_split_stop(folder):
         write_images(folder.data / name, known)
         write_json(folder.data / f"{name}.json", coco(known))
     text = folder.stopped()
-    assert "first.json" in text and "second.json" in text and "dataset.train.annotations" in text
+    assert "first.json" in text and "second.json" in text and "in place of dataset.source" in text
 
 
 def test_splits_that_are_named(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from mtpd.datasets.changes import Changes
 
@@ -64,24 +65,36 @@ def _drop_empty_doubles(categories: list[dict], counts: Counter, changes: Change
                 categories.remove(category)
 
 
-def choose(content: dict, wanted: list | dict | None, may_lack: bool, changes: Changes) -> None:
+def choose(content: dict, wanted: list | dict | None, may_lack: bool, changes: Changes) -> set[str]:
     """Keep, rename and merge classes.
 
     Args:
         wanted: names to keep, in order; or the old names (or name) by each new name; None keeps all.
-        may_lack: whether the split may have no such class, as where training has it.
+        may_lack: whether the split may have none of the names of a class, as where training has one.
+
+    Returns:
+        The wanted names that this split does not have; another one must have them.
     """
     if not wanted:
-        return
+        return set()
     groups = wanted if isinstance(wanted, dict) else {name: [name] for name in wanted}
     groups = {str(new): [old] if isinstance(old, str) else list(map(str, old)) for new, old in groups.items()}
     known = {category["name"]: category for category in content["categories"]}
     chosen = [old for group in groups.values() for old in group]
-    if may_lack:
-        groups = {new: has for new, old in groups.items() if (has := [name for name in old if name in known])}
-    elif unknown := [old for old in chosen if old not in known]:
-        changes.stop(f"dataset.classes names {', '.join(unknown)}; the classes are {', '.join(known)}")
-        return
+    there = {new: has for new, old in groups.items() if (has := [name for name in old if name in known])}
+    if not may_lack and (lacking := [old for new in groups.keys() - there for old in groups[new]]):
+        changes.stop(unknown(lacking, known))
+        return set()
+    _choose(content, there, chosen, known, changes)
+    return set(chosen) - known.keys()
+
+
+def unknown(names: Iterable[str], known: Iterable[str]) -> str:
+    """What a stop says of names in ``dataset.classes`` that the data do not have."""
+    return f"dataset.classes names {', '.join(sorted(names))}; the classes are {', '.join(known)}"
+
+
+def _choose(content: dict, groups: dict, chosen: list[str], known: dict, changes: Changes) -> None:
     if twice := [old for old, count in Counter(chosen).items() if count > 1]:
         changes.stop(f"dataset.classes names {', '.join(twice)} twice; each class can go to one")
         return

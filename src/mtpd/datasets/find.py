@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mtpd.datasets import coco, voc, yolo, yolo_settings
-from mtpd.datasets.changes import Changes
-from mtpd.datasets.tree import WORDS, Labels, Tree, folder_split, split_of
+from mtpd.datasets.changes import NAMED, Changes
+from mtpd.datasets.tree import ARCHIVE, WORDS, Labels, Tree, folder_split, split_of
 from mtpd.datasets.yolo_settings import Settings
 
 
@@ -68,7 +68,9 @@ def _nothing(tree: Tree) -> str:
         kinds[suffix] = kinds.get(suffix, 0) + 1
     there = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items())) or "no file"
     forms = "COCO (*.json), YOLO (labels/*.txt) or VOC (*.xml)"
-    return f"{tree.folder} has no annotations in the form of {forms}; found {there}"
+    packed = [name for name in tree.files if ARCHIVE.search(name)]
+    told = f"; unpack {', '.join(packed[:NAMED])} first" if packed else ""
+    return f"{tree.folder} has no annotations in the form of {forms}; found {there}{told}"
 
 
 def _coco(tree: Tree) -> list[Source]:

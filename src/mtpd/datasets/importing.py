@@ -83,6 +83,8 @@ class _Import:
         self.digests: dict[str, dict[str, str]] = {}
         self.categories: list[dict] = []
         self.learnt: set[str] = set()
+        self.names: dict[str, None] = {}  # of all classes, in their order
+        self.lacking: set[str] | None = None  # names in ``classes`` that no split has had so far
 
     def run(self, sources: dict[str | None, find.Source]) -> dict:
         if len(sources) == 1:
@@ -91,6 +93,8 @@ class _Import:
             for name in sorted(sources, key=choosing.ORDER.index):
                 self._split(name, sources[name])
         stops = self.whole.stops + [stop for changes in self.changes.values() for stop in changes.stops]
+        if self.lacking and not stops:
+            stops = [classes.unknown(self.lacking, self.names)]
         if stops:
             raise ImportStopped(stops)
         return self._report()
@@ -134,7 +138,9 @@ class _Import:
             masks.tidy(content, self.allowed, changes)
             classes.tidy(content, changes)
         if not changes.stops:
-            classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            self.names |= dict.fromkeys(category["name"] for category in content["categories"])
+            lacking = classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            self.lacking = lacking if self.lacking is None else self.lacking & lacking
         return root
 
     def _one_set(self, source: find.Source) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 IMAGES = re.compile(
     r"\.(jpe?g|jpe|jfif|png|bmp|dib|tiff?|webp|p[pgbn]m|jp2|gif|avif|heic|tga|pcx)$", re.IGNORECASE
 )
+ARCHIVE = re.compile(r"\.(zip|tar|tgz|tar\.\w+|gz|bz2|xz|zst|rar|7z)$", re.IGNORECASE)
 SKIPPED = frozenset({"__macosx", "runs", "wandb", "mlruns", "node_modules", "__pycache__"})
 WORDS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
