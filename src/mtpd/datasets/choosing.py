@@ -11,6 +11,12 @@ from mtpd.datasets.tree import ARCHIVE, KINDS, WORDS, Tree
 
 ORDER = ("train", "val", "test")  # the training split tells the classes of the others
 
+# What to give where a folder has too much.
+EXPLICIT = (
+    "dataset.train.annotations and dataset.train.images, and the same of dataset.val,"
+    " in place of dataset.source"
+)
+
 
 def sources_of(settings: dict, changes: Changes) -> dict[str | None, find.Source]:
     """The annotations of each split; under None, those of a single set."""
@@ -67,7 +73,7 @@ def _one_for_each_split(found: list[find.Source], changes: Changes) -> dict[str 
         told = ", ".join(one.where for one in found)
         changes.stop(
             f"which files are train and val? {told}; name the files so (train.json, val.json), or give"
-            " dataset.train and dataset.val, each with annotations and images, in place of dataset.source"
+            f" {EXPLICIT}"
         )
         return {}
     chosen = {split: _same_or_stop(split, several, changes) for split, several in by_split.items()}
@@ -83,7 +89,7 @@ def _same_or_stop(split: str | None, several: list[find.Source], changes: Change
             changes.stop(
                 f"two annotation files for {split or 'one set'}, with different objects: {first.path} and"
                 f" {other.path}; take the wrong one out of the folder, or say which you mean: give"
-                " dataset.train and dataset.val, each with annotations and images, in place of dataset.source"
+                f" {EXPLICIT}"
             )
         else:
             changes.note(f"{other.where} holds the same objects as {first.where}: not read")
