@@ -10,8 +10,12 @@ from mtpd.datasets.changes import Changes
 NO_PARENT = ("none", "", None)
 
 
-def tidy(content: dict, changes: Changes) -> None:
-    """Put names right, and drop what stands beside the classes: parents and empty doubles."""
+def tidy(content: dict, first: int, changes: Changes) -> None:
+    """Put names right, and drop what stands beside the classes: parents and empty doubles.
+
+    Args:
+        first: the id of the class that the source calls 0.
+    """
     counts = Counter(item["category_id"] for item in content["annotations"])
     for category in content["categories"]:
         _tidy_name(category, changes)
@@ -19,7 +23,7 @@ def tidy(content: dict, changes: Changes) -> None:
     for category in _empty_parents(categories, counts):
         changes.put_right("parent classes without objects, dropped", repr(category["name"]))
         categories.remove(category)
-    _drop_empty_doubles(categories, counts, changes)
+    _drop_empty_doubles(categories, counts, first, changes)
     if not categories:
         changes.stop("has no classes")
 
@@ -45,14 +49,14 @@ def _empty_parents(categories: list[dict], counts: Counter) -> list[dict]:
     ]
 
 
-def _drop_empty_doubles(categories: list[dict], counts: Counter, changes: Changes) -> None:
+def _drop_empty_doubles(categories: list[dict], counts: Counter, first: int, changes: Changes) -> None:
     by_name: dict[str, list[dict]] = {}
     for category in categories:
         by_name.setdefault(category["name"], []).append(category)
     for name, same in by_name.items():
         filled = [category for category in same if counts[category["id"]]]
         if len(filled) > 1:
-            ids = ", ".join(str(category["id"]) for category in filled)
+            ids = ", ".join(str(category["id"] - first) for category in filled)
             changes.stop(
                 f"two classes are called {name!r} and both have objects (ids {ids}): give them two names,"
                 " or the objects of both one category_id"

@@ -49,7 +49,8 @@ class Source:
 
 def sources(tree: Tree, changes: Changes) -> list[Source]:
     """The annotations in a folder, of one form: the first of COCO, YOLO, VOC that has a set to train with."""
-    forms = {"COCO": _coco(tree), "YOLO": _yolo(tree, changes), "VOC": _voc(tree, changes)}
+    told = {form: Changes(changes.where) for form in ("YOLO", "VOC")}
+    forms = {"COCO": _coco(tree), "YOLO": _yolo(tree, told["YOLO"]), "VOC": _voc(tree, told["VOC"])}
     found = {form: sources for form, sources in forms.items() if sources}
     if not found:
         changes.stop(_nothing(tree))
@@ -58,6 +59,9 @@ def sources(tree: Tree, changes: Changes) -> list[Source]:
     taken = (usable or list(found))[0]
     if others := [form for form in found if form != taken]:
         changes.note(f"took the {taken} annotations; there are {' and '.join(others)} annotations too")
+    if taken in told:
+        changes.notes += told[taken].notes
+        changes.stops += told[taken].stops
     return found[taken]
 
 

@@ -104,6 +104,8 @@ class _Import:
         changes = self.changes[name] = Changes(name)
         self.say(f"{name}: reading {source.path} ({source.form})")
         content = source.read(changes)
+        if source.form == "YOLO":
+            yolo.check_labels(source.files, source.labels, source.tree, self.allowed, changes)
         root = content and self._cleaned(content, source, changes)
         if not changes.stops:
             self._compare(name, content, changes)
@@ -136,7 +138,7 @@ class _Import:
         boxes.tidy(content, source.form, changes)
         if not changes.stops:
             masks.tidy(content, self.allowed, changes)
-            classes.tidy(content, changes)
+            classes.tidy(content, yolo.FIRST_ID if source.form == "YOLO" else 0, changes)
         if not changes.stops:
             self.names |= dict.fromkeys(category["name"] for category in content["categories"])
             lacking = classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
