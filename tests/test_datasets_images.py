@@ -116,7 +116,7 @@ def test_images_in_both_splits(pair):
     for name in list(VAL)[:3]:
         (pair.data / "val" / name).write_bytes((pair.data / "train/train-00.png").read_bytes())
     text = pair.stopped()
-    assert "3 of 6 images cannot be used" in text and "that train has too" in text
+    assert "3 of 6 images cannot be used" in text and "also in train, because a score on training" in text
 
 
 def test_equal_images_with_other_objects_stay(pair):

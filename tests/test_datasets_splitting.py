@@ -156,7 +156,7 @@ def test_images_of_test_that_train_has_are_left_out(folder):
     folder.imported(allowed_share=0.5)
     del known["test"][first]
     folder.check_splits(known)
-    assert "test: left out: images: that train has too" in folder.text
+    assert "test: left out: images: that are also in train, because a score on training" in folder.text
 
 
 def test_a_whole_set_beside_its_splits_is_not_read(folder):

@@ -5,8 +5,8 @@ import shutil
 import pytest
 import yaml
 from conftest import PROJECT
+from first_files import draw
 from snakes import planned, snakemake
-from test_new import draw
 
 from mtpd import files
 

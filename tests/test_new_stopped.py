@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 from conftest import PROJECT
-from first_files import laid_out, new
+from first_files import draw, laid_out, new
 
 from mtpd import files
 from mtpd.experiment import starter
@@ -84,3 +84,17 @@ def test_splits_in_place_of_the_source(tmp_path):
     assert code == 0 and "train: 8 images, 8 objects" in said, said
     dataset = yaml.safe_load((tmp_path / "cells.yaml").read_text(encoding="utf-8"))["dataset"]
     assert dataset | splits == dataset and "source" not in dataset
+
+
+def test_data_that_were_moved_are_imported_once_and_no_text_names_where_they_were(tmp_path):
+    data = laid_out(tmp_path / "first", "COCO 2017")
+    draw(data, "annotations/instances_test2017.json", "test2017", ["t.png"])
+    (data / "test2017/t.png").unlink()
+    assert new(tmp_path, "cells", data, "--gpus", 0)[0] == 0
+    code, said = new(tmp_path, "moved", data.rename(tmp_path / "second"), "--gpus", 0)
+    assert code == 0 and "reading" not in said, said
+    assert "1 of 1 images are missing ('t.png'): looked for them in the folder of the data and all" in said
+    assert "train: 8 images, 8 objects, from annotations/instances_train2017.json (COCO)" in said
+    kept = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("work/imports/*/import.json"))
+    assert "annotations/instances_val2017.json" in kept
+    assert str(tmp_path) not in kept and str(tmp_path / "first") not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -91,6 +92,20 @@ def choose(content: dict, wanted: list | dict | None, may_lack: bool, changes: C
         return set()
     _choose(content, there, chosen, known, changes)
     return set(chosen) - known.keys()
+
+
+def tell_alike(content: dict, changes: Changes) -> None:
+    """Note classes of which the names differ in nothing but letter case, blanks and the like."""
+    by_key: dict[str, list[str]] = {}
+    for category in content["categories"]:
+        key = re.sub(r"[\W_]+", " ", category["name"].casefold())
+        by_key.setdefault(key.strip() or category["name"], []).append(category["name"])
+    for same in by_key.values():
+        if len(same) > 1:
+            changes.note(
+                f"{' and '.join(map(repr, same))} are {len(same)} classes; if they mean the same, join them"
+                f" in dataset.classes: {{{same[0]}: [{', '.join(same)}], ...}}, with all other classes"
+            )
 
 
 def unknown(names: Iterable[str], known: Iterable[str]) -> str:

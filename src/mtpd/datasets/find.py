@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -86,9 +87,9 @@ def _coco(tree: Tree) -> list[Source]:
 def _yolo(tree: Tree, changes: Changes) -> list[Source]:
     settings = yolo_settings.settings_of(tree, changes)
     if not tree.images and (elsewhere := yolo_settings.folder_elsewhere(settings, tree)):
-        changes.note(f"{settings.file} names images in {elsewhere}")
+        changes.note(f"{settings.file} names images in {os.path.relpath(elsewhere, tree.folder)}")
         tree = Tree(elsewhere)
-    labels = yolo.labels_of(tree)
+    labels = yolo.labels_of(tree, changes)
     lonely = yolo.lonely_labels(tree, labels)
     if not any((tree.folder / label).stat().st_size for label in [*labels.values(), *lonely]):
         return []

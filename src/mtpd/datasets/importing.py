@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from mtpd.datasets.names import ImageNames
 ALLOWED_SHARE = 0.05  # of images or objects that may be left out
 VAL_FRACTION = 0.2
 REPORT = "import.json"
+PLACES = {"source", *choosing.ORDER}  # settings that say where data lie
+KNOWN = {"train": "training", "val": "validation"}  # what images of an earlier split were used for
 
 
 def import_dataset(
@@ -38,7 +41,8 @@ def import_dataset(
         about: what ``import.json`` shall say too.
 
     Returns:
-        What ``import.json`` holds.
+        What ``import.json`` holds. It does not say where the data lie, so it stays true where they are moved;
+        only without a ``root``, ``images_in`` of each split does.
 
     Raises:
         ImportStopped: for all reasons at once. The folder is then as it was.
@@ -68,6 +72,12 @@ def _rename(content: dict, folder: str) -> None:
     """Begin the names of images with a folder."""
     for image in content["images"]:
         image["file_name"] = os.path.normpath(os.path.join(folder, image["file_name"]))
+
+
+def _without_place(text: str, folder: Path) -> str:
+    """A text that is kept, without the folder of the data: next time they may lie elsewhere."""
+    own = rf"(?<!\S){re.escape(str(folder))}"
+    return re.sub(rf"{own}(?=[\s,;]|$)", "the folder of the data", re.sub(f"{own}/", "", text))
 
 
 class _Import:
@@ -142,6 +152,7 @@ class _Import:
         if not changes.stops:
             self.names |= dict.fromkeys(category["name"] for category in content["categories"])
             lacking = classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            classes.tell_alike(content, changes)
             self.lacking = lacking if self.lacking is None else self.lacking & lacking
         return root
 
@@ -158,7 +169,8 @@ class _Import:
         read = self._read(name, source)
         changes = self.changes[name]
         if name == "test" and changes.stops:
-            self.whole.note(f"the test split is left out: {'; '.join(changes.stops)}")
+            why = _without_place("; ".join(changes.stops), source.tree.folder)
+            self.whole.note(f"the test split is left out: {why}")
             del self.changes[name]
         elif read and not changes.stops:
             self._write(name, read[0], read[1], source)
@@ -171,7 +183,8 @@ class _Import:
         for other, digests in self.digests.items():
             shared = [one["file_name"] for one in content["images"] if one["_digest"] in digests]
             for path in shared:
-                changes.leave_out("images", f"that {other} has too: scored would be what is known", path)
+                why = f"because a score on {KNOWN[other]} images says nothing"
+                changes.leave_out("images", f"that are also in {other}, {why}", path)
             listing.keep(content, [one for one in content["images"] if one["_digest"] not in digests])
             originals = {splitting.original(Path(path).name) for path in digests.values()}
             named = [Path(path).name for digest, path in own.items() if digest not in digests]
@@ -193,9 +206,9 @@ class _Import:
             root = self.root
         files.write_json(self.folder / f"{name}.json", content, indent=None)
         self.splits[name] = {
-            "images_in": str(root),
+            "images_in": "." if self.root else str(root),
             "form": source.form,
-            "source": str(source.path),
+            "source": source.where or ".",
             "images": len(content["images"]),
             "objects": len(content["annotations"]),
             "classes": {name: counts[name] for name in names.values()},
@@ -206,7 +219,7 @@ class _Import:
         for changes in self.changes.values():
             text += changes.lines()
         return {
-            "settings": self.settings,
+            "settings": {key: value for key, value in self.settings.items() if key not in PLACES},
             "splits": self.splits,
             "notes": self.whole.notes,
             "changes": {name: changes.summary() for name, changes in self.changes.items()},

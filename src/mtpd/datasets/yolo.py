@@ -6,6 +6,7 @@ bits and brings a video decoder; datumaro needs an older Pillow than ours.
 
 from __future__ import annotations
 
+import filecmp
 import math
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -20,11 +21,35 @@ MOST = 0.5  # of the images
 LINES = 100  # of a text file, which tell whether it is a label file
 
 
-def labels_of(tree: Tree) -> dict[str, str]:
+def labels_of(tree: Tree, changes: Changes) -> dict[str, str]:
     """The label file of each image that has one."""
-    partners = Labels(tree.of_kind(".txt"))
-    found = {image: partners.of(image) for image in tree.images}
-    return {image: label for image, label in found.items() if label and _is_label(tree.folder / label)}
+    partners = Labels(path for path in tree.of_kind(".txt") if _is_label(tree.folder / path))
+    found = {image: label for image in tree.images if (label := partners.of(image))}
+    _tell_doubles(found, partners.doubles, tree, changes)
+    return found
+
+
+def _tell_doubles(labels: dict[str, str], doubles: dict[str, str], tree: Tree, changes: Changes) -> None:
+    """Say which of two label files was taken, and which images share one; stop if the two differ."""
+    images: dict[str, list[str]] = {}
+    for image, label in labels.items():
+        images.setdefault(label, []).append(image)
+    if shared := [f"{label}: {' and '.join(own)}" for label, own in images.items() if len(own) > 1]:
+        changes.note(f"{len(shared)} label files fit several images ({', '.join(shared[:NAMED])})")
+    pairs = [(label, doubles[label]) for label in images if label in doubles]
+    unlike = [
+        f"{one} and {other}"
+        for one, other in pairs
+        if not filecmp.cmp(tree.folder / one, tree.folder / other, shallow=False)
+    ]
+    if unlike:
+        changes.stop(
+            f"{len(unlike)} images have two label files that differ: {', '.join(unlike[:NAMED])}; take the"
+            f" wrong ones out of {tree.folder}"
+        )
+    elif pairs:
+        told = [f"{one}, not {other}" for one, other in pairs[:NAMED]]
+        changes.note(f"{len(pairs)} images have two equal label files: took {'; '.join(told)}")
 
 
 def _is_label(path: Path) -> bool:
