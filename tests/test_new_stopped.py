@@ -32,7 +32,7 @@ def test_an_import_that_stopped_goes_on_with_the_edited_file(tmp_path):
     val = data / "annotations/instances_val2017.json"
     val.write_text(val.read_text(encoding="utf-8").replace('"cell"', '"Cell"'), encoding="utf-8")
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
-    assert code == 1 and f"then again: make new NAME=cells DATA='{data}'" in said, said
+    assert code == 1 and f"then again: make new NAME=cells DATA='{data}' GPUS=0\n" in said, said
     text = target.read_text(encoding="utf-8")
     assert "#   val: has objects of classes of which training has none: 'Cell' (3)" in text
     assert new(tmp_path, "cells", data)[0] == 1 and target.read_text(encoding="utf-8") == text
@@ -50,7 +50,7 @@ def test_an_import_that_stopped_goes_on_with_the_edited_file(tmp_path):
 
 
 def test_all_keys_that_a_stopped_import_offers_are_keys():
-    text = starter.write_stopped("cells", "my data", ["train: one\ntwo"])
+    text = starter.write_stopped("cells", "my data", ["train: one\ntwo"], "make new")
     offered = re.findall(r"^  # (\w+: (?:\{.*\}|\[.*\]|0.*))$", text, re.MULTILINE)
     assert [line.partition(":")[0] for line in offered] == [
         "classes", "classes", "allowed_share", "val", "train", "val"

@@ -39,7 +39,7 @@ def main():
     except ConfigError as error:
         sys.exit(f"{error}\nnothing was written")
     except ImportStopped as error:
-        sys.exit("\n".join([*error.stops, how_to_go_on(target, args.name, source, error.stops)]))
+        sys.exit("\n".join([*error.stops, how_to_go_on(target, args, error.stops)]))
     count = len(gpus.visible()) if args.gpus is None else args.gpus
     text, chosen = starter.write(
         args.name,
@@ -75,13 +75,15 @@ def asked(target, name, source):
     return given | {"source": source} if "source" in given else given
 
 
-def how_to_go_on(target, name, source, stops):
+def how_to_go_on(target, args, stops):
     """What to do after the import stopped; writes the file to edit, if it is not there."""
+    again = f"make new NAME={args.name} DATA={shlex.quote(str(args.data))}"
+    again += "" if args.gpus is None else f" GPUS={args.gpus}"
     if not target.exists():
-        files.write_text(target, starter.write_stopped(name, source, stops))
+        files.write_text(target, starter.write_stopped(args.name, str(args.data), stops, again))
     return (
         f"what to do: correct the data, or edit {target} (it has the keys that decide, as comments);"
-        f" then again: make new NAME={name} DATA={shlex.quote(source)}"
+        f" then again: {again}"
     )
 
 

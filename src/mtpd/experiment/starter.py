@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,16 +82,17 @@ def write(
     return _rendered(TEMPLATE, content), numbers
 
 
-def write_stopped(name: str, source: str, stops: list[str]) -> str:
+def write_stopped(name: str, source: str, stops: list[str], again: str) -> str:
     """The text of a file that has the data set only, with the keys that can help an import to go on.
 
     Args:
         name: of the experiment and its data set.
         source: folder of the data.
         stops: why the import stopped.
+        again: the command that goes on.
     """
     lines = [line for stop in stops for line in stop.splitlines()]
-    return _rendered(STOPPED, {"name": name, "source": source, "quoted": shlex.quote(source), "stops": lines})
+    return _rendered(STOPPED, {"name": name, "source": source, "again": again, "stops": lines})
 
 
 def _rendered(template: str, content: dict) -> str:
