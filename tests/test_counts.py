@@ -6,9 +6,9 @@ import shutil
 import pytest
 import yaml
 from conftest import PROJECT, spec
+from first_files import draw, new
 from snakes import as_checked, changed, snakemake
 from test_checks import settings  # noqa: F401, a fixture
-from test_new import draw, new
 
 from mtpd import files
 from mtpd.checks import counts

@@ -5,9 +5,9 @@ import shutil
 import pytest
 import yaml
 from conftest import PROJECT
+from first_files import draw
 from PIL import Image
 from snakes import planned, snakemake
-from test_new import draw
 
 from mtpd import files
 

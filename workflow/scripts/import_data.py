@@ -8,7 +8,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
-from mtpd.datasets.importing import REPORT, import_dataset
+from mtpd.datasets.importing import REPORT, images_of, import_dataset
 from mtpd.experiment import layout
 from mtpd.monitoring.progress import teller
 
@@ -31,5 +31,6 @@ if args.folder:
     splits = files.read_json(kept / REPORT)["splits"]
     counts = {name: pictures.count(files.read_json(kept / f"{name}.json")) for name in splits}
     pictures.plot(counts, args.folder / "counts.png")
-    images = Path(splits["train"]["images_in"])
-    pictures.sheet(files.read_json(kept / "train.json"), images, args.folder / "train_samples.jpg")
+    pictures.sheet(
+        files.read_json(kept / "train.json"), images_of(spec, "train"), args.folder / "train_samples.jpg"
+    )

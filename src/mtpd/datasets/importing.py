@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -17,13 +18,17 @@ from mtpd.datasets.names import ImageNames
 ALLOWED_SHARE = 0.05  # of images or objects that may be left out
 VAL_FRACTION = 0.2
 REPORT = "import.json"
+PLACES = {"source", *choosing.ORDER}  # settings that say where data lie
+KNOWN = {"train": "training", "val": "validation"}  # what images of an earlier split were used for
 
 
-def import_dataset(
-    settings: dict,
-    folder: Path,
-    say: Callable[[str], None] = print,
-) -> dict:
+def images_of(settings: dict, split: str) -> Path:
+    """The folder that names of images begin at: the ``source``, or what was given with the split."""
+    own = settings.get(split) or settings.get("train") or {}
+    return Path(settings.get("source") or own["images"]).expanduser()
+
+
+def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = print) -> dict:
     """Read a data set in any form that is known, and write it in one.
 
     Args:
@@ -34,8 +39,8 @@ def import_dataset(
         say: takes lines of text: progress, and at the end what was changed.
 
     Returns:
-        What ``import.json`` holds. Of each split, ``images_in`` is the folder that names of images begin at:
-        the ``source``, or what was given with the split. ``content`` is a hash of all that counts of it.
+        What ``import.json`` holds. It does not say where the data lie, so it stays true where they are moved.
+        ``content`` of a split is a hash of all that counts of it.
 
     Raises:
         ImportStopped: for all reasons at once. The folder is then as it was.
@@ -67,6 +72,12 @@ def _rename(content: dict, folder: str) -> None:
         image["file_name"] = os.path.normpath(os.path.join(folder, image["file_name"]))
 
 
+def _without_place(text: str, folder: Path) -> str:
+    """A text that is kept, without the folder of the data: next time they may lie elsewhere."""
+    own = rf"(?<!\S){re.escape(str(folder))}"
+    return re.sub(rf"{own}(?=[\s,;]|$)", "the folder of the data", re.sub(f"{own}/", "", text))
+
+
 class _Import:
     """One import: the splits one after the other, so that only one of them is in memory."""
 
@@ -79,6 +90,8 @@ class _Import:
         self.digests: dict[str, dict[str, str]] = {}
         self.categories: list[dict] = []
         self.learnt: set[str] = set()
+        self.names: dict[str, None] = {}  # of all classes, in their order
+        self.lacking: set[str] | None = None  # names in ``classes`` that no split has had so far
 
     def run(self, sources: dict[str | None, find.Source]) -> dict:
         if len(sources) == 1:
@@ -87,6 +100,8 @@ class _Import:
             for name in sorted(sources, key=choosing.ORDER.index):
                 self._split(name, sources[name])
         stops = self.whole.stops + [stop for changes in self.changes.values() for stop in changes.stops]
+        if self.lacking and not stops:
+            stops = [classes.unknown(self.lacking, self.names)]
         if stops:
             raise ImportStopped(stops)
         return self._report()
@@ -96,6 +111,8 @@ class _Import:
         changes = self.changes[name] = Changes(name)
         self.say(f"{name}: reading {source.path} ({source.form})")
         content = source.read(changes)
+        if source.form == "YOLO":
+            yolo.check_labels(source.files, source.labels, source.tree, self.allowed, changes)
         root = content and self._cleaned(content, source, changes)
         if not changes.stops:
             self._compare(name, content, changes)
@@ -128,9 +145,12 @@ class _Import:
         boxes.tidy(content, source.form, changes)
         if not changes.stops:
             masks.tidy(content, self.allowed, changes)
-            classes.tidy(content, changes)
+            classes.tidy(content, yolo.FIRST_ID if source.form == "YOLO" else 0, changes)
         if not changes.stops:
-            classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            self.names |= dict.fromkeys(category["name"] for category in content["categories"])
+            lacking = classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            classes.tell_alike(content, changes)
+            self.lacking = lacking if self.lacking is None else self.lacking & lacking
         return root
 
     def _one_set(self, source: find.Source) -> None:
@@ -146,7 +166,8 @@ class _Import:
         read = self._read(name, source)
         changes = self.changes[name]
         if name == "test" and changes.stops:
-            self.whole.note(f"the test split is left out: {'; '.join(changes.stops)}")
+            why = _without_place("; ".join(changes.stops), source.tree.folder)
+            self.whole.note(f"the test split is left out: {why}")
             del self.changes[name]
         elif read and not changes.stops:
             self._write(name, read[0], read[1], source)
@@ -159,7 +180,8 @@ class _Import:
         for other, digests in self.digests.items():
             shared = [one["file_name"] for one in content["images"] if one["_digest"] in digests]
             for path in shared:
-                changes.leave_out("images", f"that {other} has too: scored would be what is known", path)
+                why = f"because a score on {KNOWN[other]} images says nothing"
+                changes.leave_out("images", f"that are also in {other}, {why}", path)
             listing.keep(content, [one for one in content["images"] if one["_digest"] not in digests])
             originals = {splitting.original(Path(path).name) for path in digests.values()}
             named = [Path(path).name for digest, path in own.items() if digest not in digests]
@@ -175,14 +197,12 @@ class _Import:
         counts = Counter(names[item["category_id"]] for item in content["annotations"])
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
-        given = self._images_of(name)
-        _rename(content, os.path.relpath(root, given))
+        _rename(content, os.path.relpath(root, images_of(self.settings, name)))
         files.write_json(self.folder / f"{name}.json", content, indent=None)
         self.splits[name] = {
-            "images_in": str(given),
             "content": self._content(name, content, seen),
             "form": source.form,
-            "source": str(source.path),
+            "source": source.where or ".",
             "images": len(content["images"]),
             "objects": len(content["annotations"]),
             "classes": {name: counts[name] for name in names.values()},
@@ -201,17 +221,12 @@ class _Import:
         sizes = [(image["id"], image["width"], image["height"]) for image in content["images"]]
         return files.fingerprint([sizes, digests, content["annotations"], content["categories"]])
 
-    def _images_of(self, split: str) -> Path:
-        """The folder that the images of a split are given with."""
-        own = self.settings.get(split) or self.settings.get("train") or {}
-        return Path(self.settings.get("source") or own["images"]).expanduser()
-
     def _report(self) -> dict:
         text = [f"{self.whole.where}: {note}" for note in self.whole.notes]
         for changes in self.changes.values():
             text += changes.lines()
         return {
-            "settings": self.settings,
+            "settings": {key: value for key, value in self.settings.items() if key not in PLACES},
             "splits": self.splits,
             "notes": self.whole.notes,
             "changes": {name: changes.summary() for name, changes in self.changes.items()},
