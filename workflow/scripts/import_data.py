@@ -30,7 +30,4 @@ except ImportStopped as error:
 if args.folder:
     for path in kept.glob("*.json"):
         files.write_bytes(args.folder / path.name, path.read_bytes())
-    splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}
-    pictures.sheet(splits["train"], Path(spec["source"]), args.folder / "train_samples.jpg")
-    counts = {name: pictures.count(content) for name, content in splits.items()}
-    pictures.plot(counts, args.folder / "counts.png")
+    pictures.of_import(kept, Path(spec["source"]), args.folder)
