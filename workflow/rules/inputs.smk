@@ -17,6 +17,12 @@ def annotations():
     return data_specs.annotations(experiment, layout)
 
 
+def what_went_in():
+    """What the import says of the data, and its pictures; nothing if they are generated."""
+    names = ("import.json", "train_samples.jpg", "counts.png") if data_import else ()
+    return [f"{folders.DATA}/{name}".format(dataset=layout.dataset) for name in names]
+
+
 def as_name(folder):
     """A path as a part of the name of a rule."""
     return re.sub(r"\W+", "_", folder)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mtpd import files, gpus
-from mtpd.datasets import numbers
+from mtpd.datasets import numbers, pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, import_dataset
 from mtpd.experiment import data_specs, identity, layout, starter
@@ -31,7 +31,7 @@ def main():
     target = Path(f"{args.name}.yaml")
     if target.exists():
         sys.exit(f"{target} is there already: choose another NAME, or remove it")
-    report, described = imported(str(args.data))
+    report, described, kept = imported(str(args.data))
     count = len(gpus.visible()) if args.gpus is None else args.gpus
     text, chosen = starter.write(
         args.name,
@@ -48,13 +48,21 @@ def main():
         sys.exit(f"{error}\nnothing was written")
     files.write_text(target, text)
     width, height = chosen["scale"]
-    machine = f"{count} GPUs" if count else "no GPU"
-    print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage, {machine}")
+    pictures.of_import(kept, args.data, kept)
+    print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage")
+    print(f"written for {machine(args.gpus, count)}")
+    print("look at these pictures of the data before you train:")
+    print(f"  {kept / pictures.SHEET}: training images with their boxes")
+    print(f"  {kept / pictures.PLOT}: objects by class, sizes")
     print(f"next: make check, make plan and make rehearsal, with CONFIG={target}; docs/own-experiment.md")
 
 
 def imported(source):
-    """Import the data, as a run would, and say what they have: the report, and numbers of both splits."""
+    """Import the data, as a run would, and say what they have.
+
+    Returns:
+        The report, numbers of both splits, and the folder where the import is kept.
+    """
     try:
         spec = data_specs.data_import(Dataset(name="new", source=source))
         kept = Path(layout.imported(spec))
@@ -77,7 +85,15 @@ def imported(source):
     described = {name: numbers.of_split(kept / f"{name}.json") for name in data_specs.SPLITS}
     if (images := described["train"]["count"]) < LEAST_IMAGES:
         sys.exit(f"{source}: found {images} training images, expected at least {LEAST_IMAGES}")
-    return report, described
+    return report, described, kept
+
+
+def machine(asked, gpus):
+    """The machine that the experiment file is written for, and how to name another one."""
+    found = {0: "no GPU", 1: "1 GPU"}.get(gpus, f"{gpus} GPUs")
+    if asked is None:
+        return f"this machine, which has {found} (for another one: make new ... GPUS={0 if gpus else 8})"
+    return f"a machine that has {found}"
 
 
 def threads(asked, gpus):
