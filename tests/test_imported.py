@@ -1,5 +1,6 @@
 """An experiment on data as their owner has them: imported before the first job, by real Snakemake."""
 
+import re
 import shutil
 
 import pytest
@@ -50,8 +51,9 @@ def finished_import(tmp_path_factory):
     folder = tmp_path_factory.mktemp("imported")
     (folder / "config").symlink_to(PROJECT / "config")
     roboflow(folder / "cells")
+    also = ("--report", "report.html", "--report-after-run")
     targets = (f"{STAGE}/metrics.json", "results/cells/data/import.json")
-    code, said = snakemake(folder, "--", *targets, config=write(folder))
+    code, said = snakemake(folder, *also, "--", *targets, config=write(folder))
     assert code == 0, said
     (folder / "said").write_text(said, encoding="utf-8")
     return folder
@@ -74,6 +76,16 @@ def test_an_export_is_trained_and_scored_with(finished_import):
     report = files.read_json(finished_import / "results/cells/data/import.json")
     said = (finished_import / "said").read_text(encoding="utf-8")
     assert report["text"] and all(line in said for line in report["text"])
+
+
+def test_reports_show_what_was_imported(finished_import):
+    """Snakemake's own, and the page: it needs what the import says, and its pictures."""
+    shown = (finished_import / "report.html").read_text(encoding="utf-8")
+    assert "train_samples.jpg" in shown and "counts.png" in shown and "images with rare classes" in shown
+    code, said = snakemake(finished_import, "-n", "--", "reported", config=write(finished_import))
+    inputs = re.search("rule write_page:\n.*input: (.*)", said).group(1)
+    names = ("import.json", "train_samples.jpg", "counts.png")
+    assert code == 0 and all(f"results/cells/data/{name}" in inputs for name in names)
 
 
 def test_nothing_changed_means_nothing_to_do(folder):

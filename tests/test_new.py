@@ -24,6 +24,9 @@ def test_each_layout_is_accepted(layout, tmp_path):
     assert code == 0, said
     assert "train: 8 images, 8 objects" in said and "val: 3 images, 3 objects" in said
     assert "cell: 8 objects in train, 3 in val" in said
+    assert "written for a machine that has no GPU\n" in said
+    pictures = re.findall(r"^  (work/imports/\S+\.(?:jpg|png)): ", said, re.MULTILINE)
+    assert len(pictures) == 2 and all(Image.open(tmp_path / path).size[0] > 600 for path in pictures)
 
 
 def test_the_numbers_of_a_split(tmp_path):
@@ -64,7 +67,7 @@ def test_the_written_file_is_an_experiment(tmp_path):
 def test_gpus_get_detectors_of_mmdet(tmp_path):
     data = laid_out(tmp_path / "data", "COCO 2017", size=(2000, 1000))
     code, said = new(tmp_path, "big", data, "--gpus", 4)
-    assert code == 0, said
+    assert code == 0 and "written for a machine that has 4 GPUs\n" in said, said
     content = yaml.safe_load((tmp_path / "big.yaml").read_text(encoding="utf-8"))
     experiment = load_with_files(content, "big.yaml", PROJECT)
     assert (experiment.compute.gpus, experiment.compute.threads) == (1, 8)  # whatever this machine has

@@ -4,8 +4,8 @@ rule import_data:
         unfitting=lambda w: import_to_take_again("import.json"),
     output:
         report=f"{folders.DATA}/import.json",
-        samples=f"{folders.DATA}/train_samples.jpg",
-        counts=f"{folders.DATA}/counts.png",
+        samples=report(f"{folders.DATA}/train_samples.jpg", caption="../report/samples.rst", category="Data"),
+        counts=report(f"{folders.DATA}/counts.png", caption="../report/counts.rst", category="Data"),
     log:
         f"{folders.logs(folders.DATA)}/import.log",
     wildcard_constraints:

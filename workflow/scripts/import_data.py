@@ -28,9 +28,4 @@ except ImportStopped as error:
     sys.exit("\n".join(error.stops))
 if args.folder:
     files.write_bytes(args.folder / REPORT, (kept / REPORT).read_bytes())
-    splits = files.read_json(kept / REPORT)["splits"]
-    counts = {name: pictures.count(files.read_json(kept / f"{name}.json")) for name in splits}
-    pictures.plot(counts, args.folder / "counts.png")
-    pictures.sheet(
-        files.read_json(kept / "train.json"), images_of(spec, "train"), args.folder / "train_samples.jpg"
-    )
+    pictures.of_import(kept, images_of(spec, "train"), args.folder)

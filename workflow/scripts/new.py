@@ -10,9 +10,9 @@ from pathlib import Path
 import yaml
 
 from mtpd import files, gpus
-from mtpd.datasets import choosing, numbers
+from mtpd.datasets import choosing, numbers, pictures
 from mtpd.datasets.changes import ImportStopped
-from mtpd.datasets.importing import REPORT, import_dataset
+from mtpd.datasets.importing import REPORT, images_of, import_dataset
 from mtpd.experiment import chains, data_specs, layout, starter, yaml_files
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_dataset, load_with_files
@@ -35,7 +35,7 @@ def main():
         sys.exit(f"DATA: {stop}\nnothing was written")
     try:
         given = asked(target, args.name, source)
-        report, described = imported(load_dataset(given, str(target)))
+        report, described, kept = imported(load_dataset(given, str(target)))
     except ConfigError as error:
         sys.exit(f"{error}\nnothing was written")
     except ImportStopped as error:
@@ -56,8 +56,11 @@ def main():
         sys.exit(f"{error}\nnothing was written")
     files.write_text(target, text)
     width, height = chosen["scale"]
-    machine = f"{count} GPUs" if count else "no GPU"
-    print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage, {machine}")
+    print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage")
+    print(f"written for {machine(args.gpus, count)}")
+    print("look at these pictures of the data before you train:")
+    print(f"  {kept / pictures.SHEET}: training images with their boxes")
+    print(f"  {kept / pictures.PLOT}: objects by class, sizes")
     print(f"next: make check, make plan and make rehearsal, with CONFIG={target}; docs/own-experiment.md")
 
 
@@ -88,7 +91,11 @@ def how_to_go_on(target, args, stops):
 
 
 def imported(dataset):
-    """Import the data, as a run would, and say what they have: the report, and numbers of both splits."""
+    """Import the data, as a run would, and say what they have.
+
+    Returns:
+        The report, numbers of both splits, and the folder where the import is kept.
+    """
     spec = data_specs.data_import(dataset)
     kept = Path(layout.imported(spec))
     known = (kept / REPORT).exists()
@@ -106,7 +113,16 @@ def imported(dataset):
     described = {name: numbers.of_split(kept / f"{name}.json") for name in data_specs.SPLITS}
     if (images := described["train"]["count"]) < LEAST_IMAGES:
         sys.exit(f"DATA: found {images} training images, expected at least {LEAST_IMAGES}")
-    return report, described
+    pictures.of_import(kept, images_of(spec, "train"), kept)
+    return report, described, kept
+
+
+def machine(asked, gpus):
+    """The machine that the experiment file is written for, and how to name another one."""
+    found = {0: "no GPU", 1: "1 GPU"}.get(gpus, f"{gpus} GPUs")
+    if asked is None:
+        return f"this machine, which has {found} (for another one: make new ... GPUS={0 if gpus else 8})"
+    return f"a machine that has {found}"
 
 
 def threads(asked, gpus):

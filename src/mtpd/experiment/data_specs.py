@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from mtpd import files
-from mtpd.datasets import content
+from mtpd.datasets import IMPORT_VERSION, content
 from mtpd.experiment.layout import Layout, imported
 from mtpd.experiment.schema import OF_IMPORTS, Dataset, Experiment, Fraction, Split
 
@@ -49,7 +49,7 @@ def data_import(dataset: Dataset) -> dict | None:
     """What the import of a data set is told and depends on; None for one that is generated."""
     if dataset.generate:
         return None
-    spec = dataset.model_dump(include=set(OF_IMPORTS))
+    spec = {**dataset.model_dump(include=set(OF_IMPORTS)), "version": IMPORT_VERSION}
     if dataset.source:
         spec |= {"source": dataset.source, "content": _in_folder(dataset.source)}
     else:

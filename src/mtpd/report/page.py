@@ -13,13 +13,20 @@ from matplotlib import pyplot as plt
 
 from mtpd import files, fonts
 from mtpd.experiment.layout import is_rehearsal
-from mtpd.report import page_figures, stamps, statistics, tables
+from mtpd.report import imported_data, page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
 
 NO_CLAIM = "no claim: one seed"
 
 
-def build(settings: dict, results: Path, annotations: Path, images: Path, commands: list[str]) -> str:
+def build(
+    settings: dict,
+    results: Path,
+    annotations: Path,
+    images: Path,
+    commands: list[str],
+    imported: list[Path] | None = None,
+) -> str:
     """The page as HTML, which needs no other file and no network.
 
     Args:
@@ -28,6 +35,7 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
         annotations: COCO annotation file of the validation split.
         images: folder of its images.
         commands: how to make the results again.
+        imported: ``import.json`` and the pictures of the data, if they are imported.
     """
     findings = Findings.read(settings)
     main = pd.read_csv(results / "tables/main.csv", dtype={"seeds": "Int64"})
@@ -47,6 +55,7 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
         "versions": first["versions"] | {"evaluator": first["evaluator"]},
         "verdicts": [verdict(row, several) for _, row in compared.iterrows()],
         "main": _sortable(main if several else main.drop(columns="detector")),
+        "data": _data(*imported) if imported else None,
         "orders": {name: files.read_json(path) for name, path in settings["orders"].items()},
         "figures": [
             *page_figures.drawn_before(settings["plots"]),
@@ -58,6 +67,13 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
     }
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
     return jinja2.Environment(loader=folder, autoescape=True).get_template("page.html").render(content)
+
+
+def _data(report: Path, *pictures: Path) -> dict:
+    """What went into the experiment."""
+    content = imported_data.described(report)
+    shown = {name: _sortable(content[name]) for name in ("splits", "classes", "changes")}
+    return {**shown, "notes": content["notes"], "figures": page_figures.of_data(pictures)}
 
 
 def verdict(row: pd.Series, several_students: bool) -> dict[str, str]:
