@@ -9,6 +9,7 @@ from conftest import PROJECT
 from first_files import LAYOUTS, draw, laid_out, new
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from snakes import planned
 
 from mtpd import files
