@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from mtpd.datasets.boxes import overlap
 from mtpd.datasets.changes import NAMED, Changes
 from mtpd.datasets.names import ImageNames
 from mtpd.datasets.tree import Tree
@@ -165,20 +166,9 @@ def _contradict(some: list[dict], others: list[dict]) -> bool:
     pairs = ((one, two) for one in some for two in others)
     return any(
         (one["category_id"], one.get("bbox")) != (two["category_id"], two.get("bbox"))
-        and _overlap(one.get("bbox"), two.get("bbox")) >= ALIKE
+        and overlap(one.get("bbox"), two.get("bbox")) >= ALIKE
         for one, two in pairs
     )
-
-
-def _overlap(one, two) -> float:
-    """Intersection over union of two boxes; 0 where one is none."""
-    try:
-        across = min(one[0] + one[2], two[0] + two[2]) - max(one[0], two[0])
-        down = min(one[1] + one[3], two[1] + two[3]) - max(one[1], two[1])
-        shared = max(across, 0) * max(down, 0)
-        return shared / (one[2] * one[3] + two[2] * two[3] - shared)
-    except (TypeError, IndexError, ZeroDivisionError):
-        return 0.0
 
 
 def _name_below_one_root(content: dict, tree: Tree, base: str, changes: Changes) -> Path:

@@ -49,7 +49,8 @@ def settings_of(tree: Tree, changes: Changes) -> Settings:
 
 def _class_file(tree: Tree) -> list[str] | None:
     """The classes that a text file lists, a name a line."""
-    files = [path for path in tree.files if PurePosixPath(path).name.lower() in CLASS_FILES]
+    kinds = {PurePosixPath(name).suffix for name in CLASS_FILES}
+    files = [path for path in tree.of_kind(*kinds) if PurePosixPath(path).name.lower() in CLASS_FILES]
     if not files:
         return None
     path = tree.folder / min(files, key=lambda path: (path.count("/"), path))
