@@ -9,6 +9,8 @@ from snakes import planned, snakemake
 from test_new import draw
 
 from mtpd import files
+from mtpd.experiment import data_specs, layout
+from mtpd.experiment.schema import Dataset
 
 STAGE = "results/cells/students/student/alone/none@1/seed0"
 
@@ -107,6 +109,18 @@ def test_data_that_mean_two_things_stop_before_the_first_job(folder):
     code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=write(folder))
     assert code != 0 and "Nothing was run" in said and "corners" in said, said
     assert "Traceback" not in said
+
+
+def test_what_is_decoded_is_a_setting_of_the_import(finished_import, monkeypatch):
+    monkeypatch.chdir(finished_import)
+    told = {}
+    for decode in ("all", "sample", "none"):
+        found = data_specs.data_import(Dataset(name="cells", source="cells", decode=decode))
+        assert found["decode"] == decode
+        told[decode] = layout.imported(found)
+    assert len(set(told.values())) == 3
+    with pytest.raises(ValueError, match="decode: only for an import"):
+        Dataset(name="drawn", generate={}, decode="none")
 
 
 def test_keys_of_an_import_need_a_source(tmp_path):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 
 import mmcv
 import pandas as pd
@@ -12,6 +13,7 @@ import yaml
 from bad_files import save_turned
 from snakes import TINY, snakemake
 
+from mtpd import images
 from mtpd.experiment import page as settings
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
@@ -104,7 +106,8 @@ def test_a_picture_is_drawn_as_detectors_see_it(tmp_path):
         "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 48, 64]}],
         "categories": [{"id": 1, "name": "cell"}],
     }
-    shown = pictures.draw({"1": "at random"}, annotations, tmp_path, {}).axes[0].images[0].get_array()
+    path_of = partial(images.path_of, folder=tmp_path, beside=tmp_path)
+    shown = pictures.draw({"1": "at random"}, annotations, path_of, {}).axes[0].images[0].get_array()
     assert shown.shape == mmcv.imread(tmp_path / "turned.jpg").shape == (64, 48, 3)
 
 

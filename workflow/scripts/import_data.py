@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, import_dataset
 from mtpd.experiment import identity, layout
+from mtpd.images import FOLDER
 from mtpd.monitoring.progress import teller
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -28,6 +30,9 @@ try:
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
 if args.folder:
+    shutil.rmtree(args.folder / FOLDER, ignore_errors=True)
+    if (kept / FOLDER).exists():
+        shutil.copytree(kept / FOLDER, args.folder / FOLDER)
     for path in kept.glob("*.json"):
         files.write_bytes(args.folder / path.name, path.read_bytes())
     splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}

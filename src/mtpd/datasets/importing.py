@@ -14,7 +14,9 @@ from pathlib import Path
 from mtpd import files
 from mtpd.datasets import boxes, choosing, classes, find, ids, images, listing, masks, splitting, texts, yolo
 from mtpd.datasets.changes import Changes, ImportStopped
+from mtpd.datasets.converting import convert
 from mtpd.datasets.names import ImageNames
+from mtpd.images import FOLDER
 
 ALLOWED_SHARE = 0.05  # of images or objects that may be left out
 VAL_FRACTION = 0.2
@@ -34,7 +36,8 @@ def import_dataset(
         settings: ``source`` (a folder), or ``train`` and perhaps ``val`` and ``test`` with ``annotations``
             and ``images``. Optional: ``val_fraction``, ``seed``, ``classes`` (see ``classes.choose``),
             ``strict``, ``decode``, ``allowed_share``.
-        folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
+        folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, ``import.json``, and the images that
+            are converted (see ``mtpd.images``).
         say: takes lines of text: progress, and at the end what was changed.
         root: the folder that names of images begin at; if not given, each split has one of its own.
         about: what ``import.json`` shall say too.
@@ -58,6 +61,7 @@ def import_dataset(
         files.write_json(partial_folder / REPORT, report)
         for name in choosing.ORDER:
             (Path(folder) / f"{name}.json").unlink(missing_ok=True)
+        shutil.rmtree(Path(folder) / FOLDER, ignore_errors=True)
         for path in sorted(partial_folder.iterdir()):
             path.replace(Path(folder) / path.name)
     finally:
@@ -141,6 +145,7 @@ class _Import:
         root = None if changes.stops else listing.tidy(content, source.tree, found, look, changes)
         if root is None or changes.stops:
             return None
+        convert(content, self.folder, changes)
         if source.form == "YOLO":
             yolo.to_pixels(content)
         masks.tidy_form(content, changes)

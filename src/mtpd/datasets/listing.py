@@ -20,7 +20,7 @@ def tidy(content: dict, tree: Tree, names: ImageNames, look: Looking, changes: C
 
     Returns:
         The folder that all ``file_name`` are relative to; None after a stop. Each image gets ``_digest``, the
-        hash of its bytes.
+        hash of its bytes; one to be converted ``_convert``, its path and what to say.
     """
     _find_files(content, tree, names, changes)
     if changes.stops:
@@ -65,11 +65,12 @@ def _check_sizes(content: dict, changes: Changes) -> None:
     for image in content["images"]:
         listed = (_pixels(image.get("width")), _pixels(image.get("height")))
         found = image["_look"].size or listed  # of a file that was not opened
-        if image["_look"].problem:
+        if image["_look"].problem and not image["_look"].convert:
             kind, which = "that cannot be trained with", f"{image['_path']} {image['_look'].problem}"
             changes.leave_out("images", kind, which)
         elif None in found:
-            changes.leave_out("images", "of unknown size", image["_path"])
+            kind = "whose size is not listed, while dataset.decode (none) opens no image"
+            changes.leave_out("images", kind, image["_path"])
         elif None in listed or listed == found:
             _write_size(image, found, changes)
             usable.append(image)
@@ -180,6 +181,9 @@ def _name_below_one_root(content: dict, tree: Tree, base: str, changes: Changes)
         if name != listed and str(PurePosixPath(base, name)) != listed:
             changes.put_right("names of images", f"{listed!r} -> {image['_path']!r}")
         image["file_name"] = name
-        image["_digest"] = image.pop("_look").digest
+        seen = image.pop("_look")
+        image["_digest"] = seen.digest
+        if seen.convert:
+            image["_convert"] = tree.folder / image["_path"], f"{image['_path']}: {seen.problem}"
         del image["_path"]
     return tree.folder / base if base else tree.folder

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image, ImageDraw, ImageFont
 
-from mtpd import files, fonts
+from mtpd import files, fonts, images
 
 IMAGES, COLUMNS = 12, 4
 SIDE, TITLE, GAP = 320, 20, 6  # pixels: the square that an image is made to fit, the line above it, between
@@ -36,7 +36,7 @@ def sheet(content: dict, root: Path, target: Path) -> None:
     Args:
         content: the objects, in COCO's form. There must be an image.
         root: the folder of the images.
-        target: the picture, JPEG or PNG by its name.
+        target: the picture, JPEG or PNG by its name; it lies beside the annotations.
     """
     names = {category["id"]: category["name"] for category in content["categories"]}
     chosen = _chosen(content)
@@ -47,7 +47,11 @@ def sheet(content: dict, root: Path, target: Path) -> None:
     text = "".join([*names.values(), *(image["file_name"] for image in chosen)])
     font = ImageFont.truetype(fonts.best(text), FONT_SIZE)
     colours = {number: COLOURS[n % len(COLOURS)] for n, number in enumerate(names)}
-    tiles = [_tile(image, root, objects[image["id"]], names, colours, font) for image in chosen]
+    paths = [images.path_of(image, root, target.parent) for image in chosen]
+    tiles = [
+        _tile(image, path, objects[image["id"]], names, colours, font)
+        for image, path in zip(chosen, paths, strict=True)
+    ]
     columns, height = min(COLUMNS, len(tiles)), max(tile.height for tile in tiles) + GAP
     rows = -(-len(tiles) // columns)
     picture = Image.new("RGB", (columns * (SIDE + GAP) + GAP, rows * height + GAP), "white")
@@ -79,10 +83,9 @@ def _chosen(content: dict) -> list[dict]:
     return list(chosen.values()) or content["images"][:IMAGES]
 
 
-def _tile(image: dict, root: Path, items: list[dict], names: dict, colours: dict, font) -> Image.Image:
+def _tile(image: dict, path: Path, items: list[dict], names: dict, colours: dict, font) -> Image.Image:
     """An image below its name; as wide as SIDE, and at most TITLE + SIDE high."""
-    content = np.frombuffer((root / image["file_name"]).read_bytes(), np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # not imread: that cannot read turned TIFFs
+    pixels = images.read(path)[:, :, ::-1]
     scale = SIDE / max(pixels.shape[:2])
     width, height = (max(1, round(side * scale)) for side in pixels.shape[1::-1])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

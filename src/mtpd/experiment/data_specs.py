@@ -60,7 +60,7 @@ def data_import(dataset: Dataset) -> dict | None:
         "content": _in_folder(dataset.source),
         "val_fraction": val.fraction,
         "seed": val.seed,
-        **dataset.model_dump(include={"classes", "strict", "allowed_share"}),
+        **dataset.model_dump(include={"classes", "strict", "decode", "allowed_share"}),
     }
 
 

@@ -77,6 +77,7 @@ class Dataset(Model):
         None, description="of 'source': the classes to take, or new names with the classes that they join"
     )
     strict: bool = Field(False, description="of 'source': refuse whatever an import would change")
+    decode: Literal["all", "sample", "none"] = Field("all", description="of 'source': which images to decode")
     allowed_share: float = Field(
         0.05, ge=0, le=1, description="of 'source': share of images or of objects that may be unusable"
     )
@@ -113,7 +114,7 @@ class Dataset(Model):
             raise ValueError("give one of 'source', 'generate', and both of 'train' and 'val'")
         if split and not (self.train and isinstance(self.val, Split)):
             raise ValueError("give annotations and images of both 'train' and 'val'; or 'source', a folder")
-        of_imports = ("classes", "strict", "allowed_share")
+        of_imports = ("classes", "strict", "decode", "allowed_share")
         given = [key for key in of_imports if getattr(self, key) != type(self).model_fields[key].default]
         given += ["val"] * isinstance(self.val, Fraction)
         if self.source is None and given:

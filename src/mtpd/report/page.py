@@ -37,7 +37,7 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
     plt.rcParams["font.family"] = fonts.families(names)
     if lacking := fonts.warning(names):
         print(lacking)
-    pictures = page_figures.seen_by_each(findings, files.read_json(annotations), images)
+    pictures = page_figures.seen_by_each(findings, annotations, images)
     first = findings.metrics[findings.student]
     content = {
         "settings": settings,
