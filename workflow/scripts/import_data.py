@@ -35,7 +35,11 @@ if args.folder:
         shutil.copytree(kept / FOLDER, args.folder / FOLDER)
     for path in kept.glob("*.json"):
         files.write_bytes(args.folder / path.name, path.read_bytes())
-    splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}
-    pictures.sheet(splits["train"], Path(spec["source"]), args.folder / "train_samples.jpg")
-    counts = {name: pictures.count(content) for name, content in splits.items()}
-    pictures.plot(counts, args.folder / "counts.png")
+    counts = {}
+    for name in files.read_json(kept / REPORT)["splits"]:  # one at a time: they can be large
+        content = files.read_json(kept / f"{name}.json")
+        counts[name] = pictures.count(content)
+        if name == "train":
+            pictures.sheet(content, Path(spec["source"]), args.folder / "train_samples.jpg")
+        del content
+    pictures.plot(dict(sorted(counts.items())), args.folder / "counts.png")
