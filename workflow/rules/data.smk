@@ -4,6 +4,7 @@ rule import_data:
     output:
         train=f"{folders.DATA}/train.json",
         val=f"{folders.DATA}/val.json",
+        test=[f"{folders.DATA}/test.json"] if has_test else [],
         report=f"{folders.DATA}/import.json",
         samples=f"{folders.DATA}/train_samples.jpg",
         counts=f"{folders.DATA}/counts.png",

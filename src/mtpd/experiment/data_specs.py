@@ -70,10 +70,10 @@ def stood_in_for(experiment: Experiment) -> str | None:
     return dataset.train.annotations if dataset.generate and dataset.train else None
 
 
-def scored_dataset(experiment: Experiment, layout: Layout) -> dict:
+def scored_dataset(experiment: Experiment, layout: Layout, splits: tuple[str, ...] = SPLITS) -> dict:
     """``dataset`` for a job that scores; the default evaluator is not named, so older results stay valid."""
     evaluator = experiment.dataset.model_dump(include={"evaluator"}, exclude_defaults=True)
-    return {**dataset(experiment, layout), **evaluator}
+    return {**dataset(experiment, layout, splits), **evaluator}
 
 
 def trained_dataset(experiment: Experiment, layout: Layout) -> dict:

@@ -85,6 +85,7 @@ class Dataset(Model):
     val: Validation | None = Field(
         None, description="with 'source', a fraction to validate with if it has no such split"
     )
+    test: Split | None = Field(None, description="beside 'train' and 'val': is reported, and chooses nothing")
     download: dict[Folder, Archive] = Field(
         default_factory=dict,
         description="where folders of the data come from if they are not there, by folder",
@@ -108,7 +109,7 @@ class Dataset(Model):
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
-        split = self.train is not None or isinstance(self.val, Split)
+        split = bool(self.train or self.test) or isinstance(self.val, Split)
         if sum((self.source is not None, self.generate is not None, split)) != 1:
             raise ValueError("give one of 'source', 'generate', and both of 'train' and 'val'")
         if split and not (self.train and isinstance(self.val, Split)):

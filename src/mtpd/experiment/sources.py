@@ -40,8 +40,9 @@ def named_data(experiment: Experiment) -> dict[str, str]:
         return {"dataset.source": dataset.source}
     return {
         f"dataset.{split}.{key}": path
-        for split in ("train", "val")
-        for key, path in getattr(dataset, split).model_dump().items()
+        for split in ("train", "val", "test")
+        if (given := getattr(dataset, split))
+        for key, path in given.model_dump().items()
     }
 
 

@@ -15,6 +15,7 @@ from mtpd import files, fonts
 from mtpd.experiment.layout import is_rehearsal
 from mtpd.report import page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
+from mtpd.report.tables import BESIDE, ON_TEST
 
 NO_CLAIM = "no claim: one seed"
 
@@ -45,7 +46,8 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
         "images": first["images"],
         "lacking": lacking,
         "versions": first["versions"] | {"evaluator": first["evaluator"]},
-        "verdicts": [verdict(row, several) for _, row in compared.iterrows()],
+        "verdicts": [line for _, row in compared.iterrows() for line in verdicts(row, several)],
+        "tested": BESIDE["AP"] in main,
         "main": _sortable(main if several else main.drop(columns="detector")),
         "orders": {name: files.read_json(path) for name, path in settings["orders"].items()},
         "figures": [
@@ -60,11 +62,20 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
     return jinja2.Environment(loader=folder, autoescape=True).get_template("page.html").render(content)
 
 
-def verdict(row: pd.Series, several_students: bool) -> dict[str, str]:
+def verdicts(row: pd.Series, several_students: bool) -> list[dict[str, str]]:
+    """A comparison on the validation split and, if there is one, on the test split."""
+    on_test = {name.removeprefix(ON_TEST): value for name, value in row.items() if name.startswith(ON_TEST)}
+    if not on_test:
+        return [verdict(row, several_students)]
+    splits = {", validation split": row, ", test split": pd.Series({**row, **on_test})}
+    return [verdict(numbers, several_students, split) for split, numbers in splits.items()]
+
+
+def verdict(row: pd.Series, several_students: bool, split: str = "") -> dict[str, str]:
     """A comparison as a sentence, and what it shows."""
     said = f"{row['arm']} ({row['chain']}) against {row['control']} ({row['control chain']})"
     masks = {"bbox": ", boxes", "segm": ", masks"}.get(row.get("kind"), "")
-    said = f"{row['student']}: {said}{masks}" if several_students else f"{said}{masks}"
+    said = f"{row['student']}: {said}{masks}{split}" if several_students else f"{said}{masks}{split}"
     if pd.isna(row["95% low"]):
         shown = row["verdict"].replace(statistics.ONE_SEED, NO_CLAIM)
         return {"text": f"{said}: {row['difference']:+.1f} AP", "verdict": shown}
