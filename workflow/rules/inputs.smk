@@ -10,7 +10,6 @@ data_to_fetch = sources.data_to_fetch(experiment)
 
 # What the import of the data is told, if they are imported.
 data_import = data_specs.data_import(experiment.dataset)
-has_test = tested.has_test(experiment.dataset)
 
 
 def annotations():

@@ -1,5 +1,8 @@
 """Input functions for scores on the test split; without one, there are no such scores."""
 
+# Known once the data are imported.
+has_test = tested.has_test(experiment.dataset)
+
 
 def test_annotations():
     """The annotations of the test split, and those of training, which give the classes."""
