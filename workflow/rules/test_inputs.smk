@@ -21,7 +21,6 @@ def detector_test(name):
     return trained(name, tested.METRICS) if is_trained else layout.detector(name, tested.METRICS)
 
 
-
 def test_results(arms=None):
     """The test scores of the students of the arms' rows."""
     found = table_rows(arms) if has_test else []
