@@ -99,6 +99,10 @@ NO_RESULT = {
         for key in ("classes", "strict", "allowed_share", "val.fraction", "val.seed")
     },
     "dataset.skip_bad_boxes": "whether they are an error; mmdet trains without them",
+    **{
+        f"dataset.test.{key}": "is reported, and chooses nothing (tests/test_tested.py)"
+        for key in ("annotations", "images")
+    },
     **{f"dataset.download.*.{key}": WHERE_FROM for key in ("url", "sha256", "bytes", "files")},
     **{f"detectors.*.{key}": WHERE_FROM for key in ("url", "sha256")},
     **{
