@@ -89,7 +89,6 @@ KEYS = [
     ("dataset.val", {"fraction": 2}, "dataset.val.fraction: found 2; Input should be less than 1"),
     ("dataset.source", "data", "dataset: give one of 'source', 'generate', and both of 'train' and 'val'"),
     ("dataset", {"name": "a", "source": "data", "test": {"annotations": "a.json", "images": "a"}}, "dataset: give one of 'source', 'generate', and both of 'train' and 'val'"),
-    ("dataset.test", {"annotations": "none.json", "images": "none"}, "dataset.test.annotations: no such file or folder: none.json"),
     ("dataset.classes", ["cell"], "dataset: classes: only for an import; give 'source', a folder"),
     ("dataset.classes", 7, "dataset.classes: found 7; expected a list, like [7]"),
     ("dataset.train.annotations", "da{ta}/train.json", "dataset.train.annotations: found 'da{ta}/train.json'; expected a path without braces, which Snakemake takes for wildcards"),

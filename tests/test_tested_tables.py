@@ -1,9 +1,12 @@
 """Tables with numbers of the test split beside those of the validation split, worked out by hand."""
 
+import one_stage
 import pandas as pd
 import pytest
 
 from mtpd import files
+from mtpd.experiment import consistency
+from mtpd.experiment.reading import load_experiment
 from mtpd.report import comparison, page, provenance, tables
 
 AP = {
@@ -12,6 +15,14 @@ AP = {
 }
 
 KEYS = ["arm", "student", "recipe", "chain", "seed", "kind"]
+
+
+def test_files_of_a_test_split_have_to_be_there():
+    split = {"annotations": "none.json", "images": "none"}
+    content = one_stage.experiment(dict.fromkeys(("train", "val", "test"), split))
+    missing = consistency.missing_data(load_experiment(content))
+    assert "dataset.test.annotations: no such file or folder: none.json" in missing
+    assert len(missing) == 6
 
 
 def numbers(ap, annotations="0"):
