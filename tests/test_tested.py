@@ -137,7 +137,8 @@ def test_a_changed_test_label_makes_only_these_scores_again(folder):
     content = files.read_json(path)
     content["annotations"][0]["bbox"] = [2, 2, 40, 40]
     files.write_json(path, content)
-    assert jobs(plan(folder, experiment(), "--", *TABLES)) == {"import_data": 1, **REPORTED}
+    found = jobs(plan(folder, experiment(), "--", *TABLES))
+    assert {rule: count for rule, count in found.items() if rule != "import_data"} == REPORTED
 
 
 def test_scores_of_other_settings_are_made_again(folder):
