@@ -36,7 +36,7 @@ demo: $(READY) ## the demo experiment: tables, plots and a report page
 	snakemake --cores $(CORES) -- all reported
 	@echo "tables and plots: results/demo; open results/demo/report.html"
 
-new: $(READY) ## an experiment file for your data: NAME=cells DATA=folder
+new: $(READY) ## an experiment file for your data: NAME=cells DATA=folder [GPUS=8]
 	@$(if $(and $(NAME),$(DATA)),,$(error name the experiment and the folder of its data: make new NAME=cells DATA=path/to/cells))
 	@PYTHONPATH=src python workflow/scripts/new.py "$(NAME)" "$(DATA)" $(if $(GPUS),--gpus $(GPUS))
 

@@ -86,6 +86,12 @@ def without_objects(coco):
     coco["annotations"] = [{**coco["annotations"][0], "iscrowd": 1}]
 
 
+def zebra(coco):
+    """The first object is of a class that training does not have."""
+    first = coco["annotations"][0]["category_id"]
+    next(one for one in coco["categories"] if one["id"] == first)["name"] = "zebra"
+
+
 def save_turned(path, size, orientation=6):
     """An image that viewers show turned, by default by 90 degrees."""
     exif = Image.Exif()
@@ -94,29 +100,16 @@ def save_turned(path, size, orientation=6):
 
 
 DATA = {
-    "not-json": (text("{"), "data/train.json: not a JSON file"),
-    "a-list": (text("[]"), "data/train.json: expected a COCO object with images, annotations and categories, found: list"),
-    "no-categories": (with_annotations("train", lambda c: c.pop("categories")), "data/train.json: expected lists, missing: categories"),
-    "empty-split": (with_annotations("val", lambda c: c.update(images=[], annotations=[])), "data/val.json: expected images, found: an empty split"),
-    "image-twice": (with_annotations("train", lambda c: c["images"].append(c["images"][0])), "images: duplicate ids: 1"),
-    "id-no-number": (annotation(id="first"), "annotations: values of id have the wrong type: number 0 ('first')"),
-    "id-zero": (annotation(id=0), "ids of annotations must be 1 or more, found: 0"),
-    "category-twice": (with_annotations("train", lambda c: c["categories"][1].update(name="disc")), "categories: duplicate names: disc"),
-    "unknown-category": (annotation(category_id=99), "objects of unknown categories: annotation 1 (category 99)"),
-    "unknown-image": (annotation(image_id=99), "objects in images that are not listed: annotation 1 (image 99)"),
-    "box-nan": (annotation(bbox=[1, 1, float("nan"), 5]), "boxes must be four finite numbers (x, y, width, height): annotation 1 ([1, 1, nan, 5])"),
-    "box-of-three": (annotation(bbox=[1, 1, 5]), "boxes must be four finite numbers"),
-    "box-empty": (annotation(bbox=[5, 5, 0, 3]), "boxes empty or outside their image (correct them, or set dataset.skip_bad_boxes): annotation 1"),
-    "box-outside": (annotation(bbox=[70, 5, 9, 9]), "boxes empty or outside their image"),
-    "no-area": (with_annotations("train", lambda c: c["annotations"][0].pop("area")), "annotations without area: number 0"),
-    "no-segmentation": (masked_student, "objects without the segmentation that a mask head needs: annotation 1"),
-    "no-object": (with_annotations("train", without_objects), "data/train.json: nothing to train with: objects in images of at least 32 pixels: none"),
-    "no-object-to-score": (with_annotations("val", without_objects), "data/val.json: nothing to score with: objects that are no crowd: none"),
-    "image-missing": (image(lambda path: path.unlink()), "images missing: data/train/train_000001.png"),
-    "image-broken": (image(lambda path: path.write_bytes(b"no image")), "images that cannot be read: data/train/train_000001.png"),
-    "image-of-other-size": (image(lambda path: Image.new("RGB", (60, 64)).save(path)), "data/train/train_000001.png (60x64, not 64x64)"),
-    "turned-image": (image(lambda path: save_turned(path, (64, 60))), "data/train/train_000001.png (60x64 as its EXIF orientation turns it, not 64x64)"),
-    "strange-category": (with_annotations("val", lambda c: c["categories"][0].update(name="zebra")), "data/val.json: categories that the training split does not have: zebra"),
+    "not-json": (text("{"), "data/train.json: is not a JSON file"),
+    "a-list": (text("[]"), "data/train.json: expected an object with images, annotations and categories"),
+    "empty-split": (with_annotations("val", lambda c: c.update(images=[], annotations=[])), "val: data/val.json: lists no images"),
+    "box-outside": (annotation(bbox=[70, 5, 9, 9]), "train: 1 of 9 objects cannot be used, more than the allowed share of 0.05 (objects: boxes outside their image: 1 (object 1: [70, 5, 9, 9]))"),
+    "no-segmentation": (masked_student, "dataset.train: 1 of 9 objects have no mask, which detectors with a mask head need (objects 1)"),
+    "no-object": (with_annotations("train", without_objects), "dataset.train: 1 of 4 images, 0 of 1 objects are trained with"),
+    "no-object-to-score": (with_annotations("val", without_objects), "dataset.val: 2 of 2 images, 0 of 1 objects are scored with, without 1 crowds; expected objects that are no crowd"),
+    "image-missing": (image(lambda path: path.unlink()), "train: 1 of 4 images cannot be used, more than the allowed share of 0.05 (images: missing: 1 ('train_000001.png', "),
+    "turned-image": (image(lambda path: save_turned(path, (64, 60))), "images: of another size than listed: 1 (train_000001.png: listed 64 x 64, found 60 x 64)"),
+    "strange-category": (with_annotations("val", zebra), "val: has objects of classes that training does not have: 'zebra' ("),
     "checkpoint-of-another": (checkpoint(lambda c: {"state_dict": build("r18_w16").state_dict()}), "swin.pth: does not fit its detector"),
     "tensor-missing": (checkpoint(without_a_bias), "1 missing (neck.lateral_convs.0.conv.bias)"),
     "tensor-misshapen": (checkpoint(lambda c: c["state_dict"].update({"neck.lateral_convs.0.conv.bias": torch.zeros(3)})), "1 misshapen (neck.lateral_convs.0.conv.bias)"),

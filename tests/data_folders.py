@@ -1,8 +1,8 @@
 """Small data sets with known objects, in the forms that people have them in, and their import."""
 
 import json
+import os
 import random
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -160,9 +160,9 @@ class Folder:
 
     def imported(self, **settings):
         self.report = import_dataset({"source": str(self.data), **settings}, self.out, self.said.append)
-        for name, split in self.report["splits"].items():
+        for name in self.report["splits"]:
             content = json.loads((self.out / f"{name}.json").read_text(encoding="utf-8"))
-            assert all(Path(split["images_in"], image["file_name"]).is_file() for image in content["images"])
+            assert all((self.data / image["file_name"]).is_file() for image in content["images"])
         return self
 
     def stopped(self, **settings):
@@ -211,7 +211,11 @@ class Pair(Folder):
         return super().imported(**settings)
 
     def content(self, split="train"):
-        return json.loads((self.out / f"{split}.json").read_text(encoding="utf-8"))
+        """With names of images as in the folder of the split."""
+        content = json.loads((self.out / f"{split}.json").read_text(encoding="utf-8"))
+        for image in content["images"]:
+            image["file_name"] = os.path.relpath(image["file_name"], split)
+        return content
 
     @property
     def sound(self):

@@ -1,7 +1,9 @@
 """A small experiment with real data and checkpoints, and its stages, trained without Snakemake."""
 
+import contextlib
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -10,8 +12,9 @@ import torch
 from conftest import build, spec
 
 from mtpd.data import shapes
-from mtpd.experiment import chains, rows, specs
-from mtpd.experiment.layout import Layout
+from mtpd.datasets.importing import import_dataset
+from mtpd.experiment import chains, data_specs, layout, rows, specs
+from mtpd.experiment.layout import DATA, Layout
 from mtpd.experiment.reading import load_experiment
 from mtpd.training.stage import Stage, train
 
@@ -33,8 +36,10 @@ def make(folder, dataset, teacher):
     in_small = {**boxes[0], "id": 1000, "image_id": small["id"], "bbox": [4, 5, 12, 8]}
     write(folder / "train.json", coco, [*first, small, empty], [*boxes, in_small])
     write(folder / "moved.json", coco, first, [{**item, "bbox": [1, 1, 20, 9]} for item in boxes])
-    write(folder / "val.json", coco, first[:2], boxes)
-    write(folder / "fewer.json", coco, first[:1], boxes)
+    shutil.copytree(dataset["val"]["images"], folder / "images", dirs_exist_ok=True)
+    val = json.loads(Path(dataset["val"]["annotations"]).read_text(encoding="utf-8"))
+    write(folder / "val.json", val, val["images"][:2], val["annotations"])
+    write(folder / "fewer.json", val, val["images"][:1], val["annotations"])
     shutil.copytree(folder / "images", folder / "dark")
     for path in (folder / "dark").iterdir():
         cv2.imwrite(str(path), cv2.imread(str(path)) // 2)
@@ -96,9 +101,25 @@ def with_keys(content, values):
     return content
 
 
+@contextmanager
+def imported(content, folder):
+    """The experiment of a file; ``folder`` is the working folder, and its data are imported there."""
+    found = load_experiment(content)
+    with contextlib.chdir(folder):
+        told, results = data_specs.data_import(found.dataset), Path(DATA.format(dataset=found.dataset.name))
+        kept = Path(layout.imported(told))
+        import_dataset(told, kept, list)
+        shutil.copytree(kept, results, dirs_exist_ok=True)
+        yield found
+
+
 def trained(content, folder):
     """The results of the last stage of the first row, trained after those before it."""
-    found = load_experiment(content)
+    with imported(content, folder) as found:
+        return _trained(found, folder)
+
+
+def _trained(found, folder):
     row = rows.rows(found, LAYOUT, orders=None)[0]
     student, recipe = row["student"], row["recipe"]
     weights = {name: detector.file for name, detector in found.detectors.items()}

@@ -98,7 +98,6 @@ NO_RESULT = {
         f"dataset.{key}": "what an import takes and refuses: tests/test_datasets_*.py"
         for key in ("classes", "strict", "allowed_share", "val.fraction", "val.seed")
     },
-    "dataset.skip_bad_boxes": "whether they are an error; mmdet trains without them",
     **{
         f"dataset.test.{key}": "is reported, and chooses nothing (tests/test_tested.py)"
         for key in ("annotations", "images")

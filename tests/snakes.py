@@ -30,9 +30,9 @@ def snakemake(folder, *arguments, config=TINY):
     return done.returncode, done.stdout + done.stderr
 
 
-def planned(folder, config):
+def planned(folder, config, *targets):
     """How many jobs of each rule a dry run plans."""
-    code, said = snakemake(folder, "-n", config=config)
+    code, said = snakemake(folder, "-n", "--", *targets, config=config)
     assert code == 0, said
     table = said.partition("Job stats:")[2]
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))

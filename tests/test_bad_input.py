@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import yaml
-from bad_files import DATA, annotation, image, save_turned, setting, with_annotations
+from bad_files import DATA, annotation, image, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
 from snakes import snakemake
@@ -79,11 +79,11 @@ def refused(folder, experiment):
 
 def test_the_checks_can_run_alone(folder, experiment):
     """Good input passes and nothing is trained; what may be a mistake is told."""
-    save_turned(folder / "data/train/train_000001.png", (64, 64), orientation=3)
     (folder / "own.yaml").write_text(yaml.safe_dump(experiment))
     code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")
     assert code == 0, said
-    assert "data/train: EXIF turns 1 images: boxes must be drawn on the turned images" in said
+    assert "train: 3 of 4 images, 9 of 9 objects are trained with, without 1 images without objects" in said
+    assert "val: 2 of 2 images, 6 of 6 objects are scored with" in said
     assert (
         "recipes.pkd.schedule.warmup_iters: found 500, but the shortest stage may have only 1 iterations"
         in said
@@ -91,7 +91,7 @@ def test_the_checks_can_run_alone(folder, experiment):
     assert [path.name for path in (folder / "results").iterdir()] == ["own"]
     (folder / "data/val.json").write_text("{")
     code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")
-    assert code != 0 and "data/val.json: not a JSON file" in said
+    assert code != 0 and "data/val.json: is not a JSON file" in said
 
 
 def test_the_good_input_is_planned(folder, experiment):
@@ -167,18 +167,14 @@ def test_bad_files_and_settings_are_found_before_the_first_job(case, folder, exp
     assert words in said, said
 
 
-def test_bad_boxes_are_accepted_where_the_experiment_says_so(folder, experiment):
+def test_what_cannot_be_used_is_left_out_where_the_experiment_says_so(folder, experiment):
     annotation(bbox=[5, 5, 0, 3])(folder, experiment)
-    setting("dataset.skip_bad_boxes", True)(folder, experiment)
+    setting("dataset.allowed_share", 0.2)(folder, experiment)
     setting("detectors.swin.overrides", {"model.backbone.dpth": 18})(
         folder, experiment
     )  # something must stop it
     said = refused(folder, experiment)
-    assert "boxes empty" not in said
-    assert (
-        "data/train.json: 1 boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes: "
-        "annotation 1 ([5, 5, 0, 3])"
-    ) in said
+    assert "import: train: left out: objects: boxes without area: 1 (object 1: [5, 5, 0, 3])" in said
     assert "detectors.swin" in said
 
 
@@ -187,10 +183,10 @@ def test_too_little_disk_space_is_reported(folder, experiment):
     assert "free: make room" in refused(folder, experiment)
 
 
-def test_all_problems_are_reported_at_once(folder, experiment):
+def test_all_problems_of_the_data_are_reported_at_once(folder, experiment):
     for split in ("train", "val"):
-        with_annotations(split, lambda c: c["annotations"][0].update(bbox=[0, 0, 0, 0]))(folder, experiment)
+        with_annotations(split, lambda c: c["annotations"][-1].update(bbox=[0, 0, 0, 0]))(folder, experiment)
     image(lambda path: path.unlink())(folder, experiment)
     said = refused(folder, experiment)
-    assert said.count("boxes empty") == 2
-    assert "images missing" in said
+    assert said.count("boxes without area") == 2
+    assert "images: missing" in said

@@ -41,7 +41,6 @@ EXPERIMENT = {
             for split in ("train", "val")
         },
         "scale": [SIZE, SIZE],
-        "skip_bad_boxes": True,
     },
     "detectors": {
         "student": {
@@ -132,8 +131,8 @@ def test_the_miniature_has_what_coco_has(finished):
         assert any(item["iscrowd"] for item in split["annotations"])
     assert len(IDS) == 80
     assert sum(not min(item["bbox"][2:]) for item in finished[1]["train"]["annotations"]) == 2
-    accepted = "2 boxes that are empty or outside their image, accepted with dataset.skip_bad_boxes"
-    assert f"instances_train2017.json: {accepted}: annotation 1 ({NO_AREA[0]})" in finished[2]
+    told = f"train: left out: objects: boxes without area: 2 (object 1: {NO_AREA[0]}, object 2: {NO_AREA[1]})"
+    assert told in finished[2]
 
 
 def test_metrics_are_what_pycocotools_says_of_the_predictions(finished):

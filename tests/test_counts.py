@@ -6,10 +6,11 @@ import shutil
 import pytest
 import yaml
 from conftest import PROJECT, spec
+from first_files import draw, new
 from snakes import as_checked, changed, snakemake
 from test_checks import settings  # noqa: F401, a fixture
-from test_new import draw, new
 
+from mtpd import files
 from mtpd.checks import counts
 from mtpd.checks.problems import Checks
 from mtpd.checks.subjects import Passed
@@ -53,7 +54,7 @@ def dense(settings, tmp_path):  # noqa: F811
 
 
 def test_crowds_are_not_counted(dense):
-    found = counts.most(dense["dataset"]["val"]["annotations"])
+    found = counts.most(files.read_json(dense["dataset"]["val"]["annotations"]))
     assert found == {"objects": 140, "of_a_class": 120}
 
 
@@ -81,12 +82,11 @@ def test_more_objects_than_a_detector_returns_are_told(dense, tmp_path):
     for split in ("train", "val"):
         passed.add(("split", split), checks.split(split))
     passed.add(("detector", "student"), checks.detector("student"))
-    train, val = (dense["dataset"][name]["annotations"] for name in ("train", "val"))
     assert list(counts.warnings(dense, passed)) == [
-        f"detectors.student: finds at most 50 objects in an image, but {train} has up to 60 and {val} has up "
+        "detectors.student: finds at most 50 objects in an image, but train has up to 60 and val has up "
         "to 140; expected overrides: {model.test_cfg.max_per_img: 140}, or more",
-        f"{val}: up to 120 objects of one class in an image, but COCO scores only 100 detections of a class: "
-        "AP is lower than what a detector finds",
+        "dataset.val: up to 120 objects of one class in an image, but COCO scores only 100 detections of "
+        "a class: AP is lower than what a detector finds",
     ]
     dense["detectors"]["student"]["overrides"] = {"model.test_cfg.max_per_img": 140}
     checks, passed = Checks(dense, print), Passed(dense, tmp_path / "passed")
@@ -116,9 +116,10 @@ def test_a_run_says_both(dataset, tmp_path, monkeypatch):
     own = {"name": "own", "scale": [64, 64], "train": dataset["train"], "val": dataset["val"]}
     config = changed(tmp_path, "own", lambda content: content.update(dataset=own))
     limits, most = {"model.test_cfg.max_per_img": 50}, {"objects": 60, "of_a_class": 60}
+    snakemake(tmp_path, "-n", config=config)  # imports the data
     as_checked(tmp_path, config, images=1, limits=limits, most=most)
     code, said = snakemake(tmp_path, "--", "checked", config=config)
-    assert code == 1 and "train.json: found 1 image; expected at least 2" in said
+    assert code == 1 and "dataset.train: found 1 image; expected at least 2" in said
     assert "detectors.student: finds at most 50 objects in an image, but " in said
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import data_folders as make
 import pytest
@@ -132,10 +133,9 @@ def test_9_one_file_names_no_split(folder):
     write_json(folder.data / "annotations/val_instances_default.json", make.coco(known["val"]))
     folder.imported()
     folder.check_splits(known)
-    assert [split["images_in"].rpartition("/")[2] for split in folder.report["splits"].values()] == [
-        "train",
-        "val",
-    ]
+    for split in known:
+        content = json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8"))
+        assert {Path(image["file_name"]).parent for image in content["images"]} == {Path("images", split)}
     assert "annotations/instances_default.json names no split: taken for train" in folder.text
 
 

@@ -231,8 +231,10 @@ def test_sound_coco_files_come_through_equal(images, seed, extra):
         content = make.coco(own, first=1) | {"info": {"description": "known"}}
         for item in content["annotations"]:
             item["attributes"] = extra
-        written[split] = content
         write_json(folder.data / f"{split}.json", content)
+        for image in content["images"]:
+            image["file_name"] = f"{split}/{image['file_name']}"  # below the folder that is imported
+        written[split] = content
     folder.imported(strict=True)
     for split, content in written.items():
         assert json.loads((folder.out / f"{split}.json").read_text(encoding="utf-8")) == content

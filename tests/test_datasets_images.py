@@ -116,7 +116,7 @@ def test_images_in_both_splits(pair):
     for name in list(VAL)[:3]:
         (pair.data / "val" / name).write_bytes((pair.data / "train/train-00.png").read_bytes())
     text = pair.stopped()
-    assert "3 of 6 images cannot be used" in text and "that train has too" in text
+    assert "3 of 6 images cannot be used" in text and "also in train, because a score on training" in text
 
 
 def test_equal_images_with_other_objects_stay(pair):
@@ -170,5 +170,7 @@ def test_folders_whose_words_do_not_mean_a_split(pair):
     os.rename(pair.data / "val", pair.data / "test")
     os.rename(pair.data / "train", pair.data / "validation images")
     pair.imported()
-    assert pair.content() == pair.sound
+    content = pair.content()
+    assert {os.path.dirname(image["file_name"]) for image in content["images"]} == {"../validation images"}
+    assert content["annotations"] == pair.sound["annotations"]
     pair.check_splits({"val": VAL})

@@ -15,6 +15,8 @@ from data_folders import (
     write_images,
     write_json,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mtpd.datasets import splitting
 from mtpd.datasets.changes import Changes, ImportStopped
@@ -46,23 +48,58 @@ def lettered(count):
 
 def sides(listed, fraction=0.2, seed=0):
     """The names on each side."""
-    parts = splitting.split(coco(known_objects(listed)), fraction, seed, Changes("data set"))
+    known = {name: [("cell", [1, 1, 9, 9])] for name in listed}
+    parts = splitting.split(coco(known), fraction, seed, Changes("data set"))
     train, val = ({image["file_name"] for image in part["images"]} for part in parts)
-    assert train | val == set(listed) and not train & val
+    assert train and val and train | val == set(listed) and not train & val
     return train, val
 
 
-def test_about_the_fraction_goes_to_val_and_the_seed_decides():
+# Names with numbers and without.
+NAMES = st.sets(st.integers(0, 2000).map(lambda n: f"frame_{n}.jpg" if n % 2 else f"{n:b}b.jpg"), min_size=20)
+FRACTIONS, SEEDS = st.floats(0.05, 0.95), st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=30)
+@given(NAMES, FRACTIONS, SEEDS)
+def test_val_is_the_fraction_of_the_images(listed, fraction, seed):
+    assert abs(len(sides(listed, fraction, seed)[1]) - fraction * len(listed)) <= 1
+
+
+@settings(max_examples=30)
+@given(NAMES, NAMES, FRACTIONS, SEEDS)
+def test_added_images_move_hardly_any_other(listed, added, fraction, seed):
+    """One image moves at most one other; many move no more than they are, all of them in one direction."""
+    first = min(added - listed, default="new.jpg")
+    for more in ({first}, added):
+        _, before = sides(listed, fraction, seed)
+        after = sides(listed | more, fraction, seed)[1] & listed
+        assert before <= after or after <= before
+        assert len(before ^ after) <= len(more)
+
+
+def test_the_seed_decides_and_the_order_of_the_list_does_not():
     listed = lettered(1000)
-    assert 150 < len(sides(listed)[1]) < 250
-    assert 450 < len(sides(listed, 0.5)[1]) < 550
     assert sides(listed)[1] == sides(listed[::-1])[1] != sides(listed, seed=1)[1]
 
 
-def test_added_images_move_no_other():
-    listed = lettered(400)
-    few, many = sides(listed[:200]), sides(listed)
-    assert few[0] <= many[0] and few[1] <= many[1]
+@pytest.mark.parametrize("place", ["photos/", "a/b/", "train/images/"])
+def test_a_folder_may_have_another_name(place):
+    listed = [*lettered(60), *names("a", 40)]
+    assert sides([place + name for name in listed])[1] == {place + name for name in sides(listed)[1]}
+
+
+def test_folders_count_where_names_are_not_enough():
+    """Of ten videos with frames of the same names, two are whole in val, whatever is above."""
+    for above in ("", "x/"):
+        listed = [f"{above}{video}/{frame:04}.jpg" for video in "abcdefghij" for frame in range(20)]
+        assert len({name.split("/")[-2] for name in sides(listed)[1]}) == 2
+
+
+def test_only_one_block_of_numbers_is_cut():
+    listed = names("frame", 130, "{0}_{1:04}.jpg")
+    train, val = ({int(name[6:10]) // 20 for name in side} for side in sides(listed))
+    assert len(train & val) <= 1 and len(val) == 2
 
 
 def test_copies_of_one_image_stay_together():
@@ -119,7 +156,7 @@ def test_images_of_test_that_train_has_are_left_out(folder):
     folder.imported(allowed_share=0.5)
     del known["test"][first]
     folder.check_splits(known)
-    assert "test: left out: images: that train has too" in folder.text
+    assert "test: left out: images: that are also in train, because a score on training" in folder.text
 
 
 def test_a_test_split_of_crowds_is_left_out(folder):
@@ -151,26 +188,27 @@ def test_files_that_name_no_split_stop(folder):
         write_images(folder.data / name, known)
         write_json(folder.data / f"{name}.json", coco(known))
     text = folder.stopped()
-    assert "first.json" in text and "second.json" in text and "dataset.train.annotations" in text
+    assert "first.json" in text and "second.json" in text and "in place of dataset.source" in text
 
 
 def test_splits_that_are_named(tmp_path):
     pair = Pair(tmp_path)
-    settings = {}
+    named = {}
     for split, content in (("train", pair.train), ("val", pair.val)):
         write_json(pair.data / f"{split} labels.json", content)
-        settings[split] = {
+        named[split] = {
             "annotations": f"{pair.data}/{split} labels.json",
             "images": f"{pair.data}/{split}",
         }
-    report = import_dataset(settings, pair.out, pair.said.append)
+    report = import_dataset(named, pair.out, pair.said.append)
     pair.check_splits({"train": TRAIN, "val": VAL})
-    assert report["splits"]["val"]["images_in"] == str(pair.data / "val")
+    val = json.loads((pair.out / "val.json").read_text(encoding="utf-8"))
+    assert val == pair.val  # with the same names of images
     assert json.loads((pair.out / "import.json").read_text(encoding="utf-8")) == report
     assert list(report["splits"]["train"]["classes"]) == list(CLASSES)
-    settings["val"] = {"annotations": "nowhere.json", "images": "nothing"}
+    named["val"] = {"annotations": "nowhere.json", "images": "nothing"}
     with pytest.raises(ImportStopped) as stopped:
-        import_dataset(settings, pair.out)
+        import_dataset(named, pair.out)
     assert len(stopped.value.stops) == 2 and "dataset.val.annotations: nowhere.json" in stopped.value.stops[0]
 
 

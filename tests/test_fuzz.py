@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
-from mtpd.checks import annotations
 from mtpd.data import coco, shapes
+from mtpd.datasets.changes import ImportStopped
+from mtpd.datasets.importing import import_dataset
 from mtpd.experiment import chains, rows
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_experiment
@@ -100,16 +101,22 @@ COCO_FILE = shapes.generate(IMAGES, "val", 3, 64, 1)
 
 @settings(max_examples=150, deadline=None)
 @given(content=spoilt([COCO_FILE]))
-def test_annotations_load_in_mmdet_and_pycocotools_or_are_refused(content, tmp_path_factory):
-    path = tmp_path_factory.getbasetemp() / "fuzzed.json"
+def test_annotations_are_imported_for_mmdet_and_pycocotools_or_stop(content, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzzed")
+    path = folder / "given.json"
     path.write_text(json.dumps(content))
-    coco._parse.cache_clear()  # it knows a file by its size and time; here many are written at one time
-    found = annotations.problems(str(path), str(IMAGES), least_side=None, skip_bad_boxes=False)
-    if found:
-        assert all(line.startswith(f"{path}: ") for line in found)
+    split = {"annotations": str(path), "images": str(IMAGES)}
+    try:
+        import_dataset({"train": split, "val_fraction": 0.3, "allowed_share": 1}, folder / "data", list)
+    except ImportStopped as stopped:
+        assert all(stop.startswith(("train: ", "data set: ")) for stop in stopped.stops)
         return
-    classes = tuple(category["name"] for category in content["categories"])
-    dataset = CocoDataset(
-        ann_file=str(path), data_prefix={"img": str(IMAGES)}, metainfo={"classes": classes}, pipeline=[]
-    )
-    assert len(dataset) == len(COCO(str(path)).imgs)
+    for name in ("train", "val"):
+        written = str(folder / f"data/{name}.json")
+        dataset = CocoDataset(
+            ann_file=written,
+            data_prefix={"img": str(IMAGES)},
+            metainfo={"classes": coco.classes_of(written)},
+            pipeline=[],
+        )
+        assert len(dataset) == len(COCO(written).imgs)

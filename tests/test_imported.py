@@ -1,12 +1,14 @@
 """An experiment on data as their owner has them: imported before the first job, by real Snakemake."""
 
+import re
 import shutil
 
 import one_stage
 import pytest
 from conftest import PROJECT
+from first_files import draw
+from PIL import Image
 from snakes import planned, snakemake
-from test_new import draw
 
 from mtpd import files
 
@@ -34,7 +36,9 @@ def finished_import(tmp_path_factory):
     folder = tmp_path_factory.mktemp("imported")
     (folder / "config").symlink_to(PROJECT / "config")
     roboflow(folder / "cells")
-    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=write(folder))
+    also = ("--report", "report.html", "--report-after-run")
+    targets = (f"{STAGE}/metrics.json", "results/cells/data/import.json")
+    code, said = snakemake(folder, *also, "--", *targets, config=write(folder))
     assert code == 0, said
     (folder / "said").write_text(said, encoding="utf-8")
     return folder
@@ -59,19 +63,53 @@ def test_an_export_is_trained_and_scored_with(finished_import):
     assert report["text"] and all(line in said for line in report["text"])
 
 
+def test_reports_show_what_was_imported(finished_import):
+    """Snakemake's own, and the page: it needs what the import says, and its pictures."""
+    shown = (finished_import / "report.html").read_text(encoding="utf-8")
+    assert "train_samples.jpg" in shown and "counts.png" in shown and "images with rare classes" in shown
+    code, said = snakemake(finished_import, "-n", "--", "reported", config=write(finished_import))
+    inputs = re.search("rule write_page:\n.*input: (.*)", said).group(1)
+    names = ("import.json", "train_samples.jpg", "counts.png")
+    assert code == 0 and all(f"results/cells/data/{name}" in inputs for name in names)
+
+
 def test_nothing_changed_means_nothing_to_do(folder):
     code, said = snakemake(folder, "-n", "--", f"{STAGE}/metrics.json", config=write(folder))
     assert code == 0 and "Nothing to be done" in said, said
 
 
-@pytest.mark.parametrize("change", ["annotations", "settings"])
-def test_a_change_imports_again(change, folder):
+@pytest.mark.parametrize("change", ["blank", "settings"])
+def test_what_changes_nothing_trains_nothing(change, folder):
+    """The data are imported again, and what is in them decides."""
     options = {"allowed_share": 0.2} if change == "settings" else {}
-    if change == "annotations":
+    if change == "blank":
         path = folder / "cells/valid/_annotations.coco.json"
         path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
-    jobs = planned(folder, write(folder, **options))
-    assert jobs["import_data"] == 1 and jobs["train_stage"] == 1
+    config = write(folder, **options)
+    assert planned(folder, config, f"{STAGE}/metrics.json") == {}
+    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=config)
+    assert code == 0, said
+    code, said = snakemake(folder, "-n", "--", f"{STAGE}/metrics.json", config=config)
+    assert code == 0 and "Nothing to be done" in said, said
+
+
+@pytest.mark.parametrize("change", ["label", "image", "classes"])
+def test_what_is_trained_with_decides(change, folder):
+    path = folder / "cells/train/_annotations.coco.json"
+    options = {"classes": {"leucocyte": ["cell"]}} if change == "classes" else {}
+    if change == "label":
+        content = files.read_json(path)
+        content["annotations"][0]["bbox"] = [4, 4, 20, 10]
+        files.write_json(path, content)
+    if change == "image":
+        image = next((folder / "cells/train").glob("*.png"))
+        with Image.open(image) as opened:
+            size = opened.size
+        Image.new("RGB", size, "red").save(image)
+    jobs = planned(folder, write(folder, **options), f"{STAGE}/metrics.json")
+    assert jobs.pop("train_stage") == 1
+    # Of an image that shows something else, the annotations are the same.
+    assert jobs == {"label": {"take_imported": 1}, "image": {}, "classes": {"take_imported": 2}}[change]
 
 
 def test_corrected_validation_annotations_train_nothing(folder):
@@ -94,11 +132,25 @@ def test_data_that_mean_two_things_stop_before_the_first_job(folder):
     assert "Traceback" not in said
 
 
-def test_keys_of_an_import_need_a_source(tmp_path):
-    split = {"annotations": "a.json", "images": "a"}
-    config = write(tmp_path, source=None, train=split, val=split, strict=True)
-    code, said = snakemake(tmp_path, "-n", config=config)
-    assert code != 0 and "strict: only for an import; give 'source', a folder" in said, said
+def test_files_that_are_named_are_the_same_data(folder):
+    """Each split with its files, in place of the folder that they lie in: nothing is trained again."""
+    where = {"train": "train", "val": "valid"}
+    named = {
+        name: {"annotations": f"cells/{at}/_annotations.coco.json", "images": f"cells/{at}"}
+        for name, at in where.items()
+    }
+    config = write(folder, source=None, **named)
+    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=config)
+    assert code == 0 and "trained already: only its scores are made again" in said, said
+
+
+def test_a_set_that_is_named_is_divided(folder):
+    train = {"annotations": "cells/train/_annotations.coco.json", "images": "cells/train"}
+    config = write(folder, source=None, train=train, val={"fraction": 0.25})
+    code, said = snakemake(folder, "--", "results/cells/data/import.json", config=config)
+    assert code == 0, said
+    report = files.read_json(folder / "results/cells/data/import.json")
+    assert {name: split["images"] for name, split in report["splits"].items()} == {"train": 6, "val": 2}
 
 
 def test_results_in_the_folder_of_the_data_are_refused(tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import PROJECT
-from few import LAYOUT, make, trained, with_keys
+from few import LAYOUT, imported, make, trained, with_keys
 from key_cases import (
     COSTS,
     DRAWN,
@@ -112,22 +112,22 @@ def test_the_evaluator_changes_no_number(results):
     assert second["bbox"] == pytest.approx(first["bbox"], rel=0, abs=1e-10)
 
 
-def costs(content):
-    found = load_experiment(content)
-    spec = json.loads(json.dumps(specs.order(found, LAYOUT, "student", "both")))
-    weights = [found.detectors[name].file for name in spec["detectors"]]
-    measured = probe.adaptation_costs(spec["dataset"], spec["detectors"], weights, spec["order"])
-    return levels.over_levels(measured)
+def costs(content, folder):
+    with imported(content, folder) as found:
+        spec = json.loads(json.dumps(specs.order(found, LAYOUT, "student", "both")))
+        weights = [found.detectors[name].file for name in spec["detectors"]]
+        measured = probe.adaptation_costs(spec["dataset"], spec["detectors"], weights, spec["order"])
+        return levels.over_levels(measured)
 
 
 @pytest.fixture(scope="module")
-def base_costs(few):
-    return costs(few)
+def base_costs(few, tmp_path_factory):
+    return costs(few, tmp_path_factory.mktemp("costs"))
 
 
 @pytest.mark.parametrize(("key", "value"), COSTS, ids=[case[0] for case in COSTS])
-def test_another_value_gives_other_costs(key, value, few, base_costs):
-    found = costs(with_keys(few, {key: value}))
+def test_another_value_gives_other_costs(key, value, few, base_costs, tmp_path):
+    found = costs(with_keys(few, {key: value}), tmp_path)
     assert found.keys() == base_costs.keys()
     assert found["student", "teacher"] != base_costs["student", "teacher"]
 

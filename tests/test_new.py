@@ -1,15 +1,12 @@
 """``make new``: an experiment file for a data set, whatever the layout of its folder."""
 
-import hashlib
-import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
 from conftest import PROJECT
+from first_files import LAYOUTS, draw, laid_out, new
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,49 +17,6 @@ from mtpd.datasets import numbers
 from mtpd.experiment import starter
 from mtpd.experiment.reading import load_with_files
 
-LAYOUTS = {
-    "annotations beside the splits": ("annotations/{split}.json", "{split}", ("train", "val")),
-    "COCO 2017": ("annotations/instances_{split}2017.json", "{split}2017", ("train", "val")),
-    "annotations among the images": ("{split}/_annotations.coco.json", "{split}", ("train", "valid")),
-    "images in a folder of their own": ("{split}.json", "images/{split}", ("train", "val")),
-    "no val, but test": ("{split}.json", "{split}", ("train", "test")),
-}
-
-
-def draw(folder, annotations, images, names, box=(2, 2, 20, 10), size=(64, 48)):
-    """A split of these images, all of them different, each with one object."""
-    for name in names:
-        (folder / images / name).parent.mkdir(parents=True, exist_ok=True)
-        colour = tuple(hashlib.sha256(f"{images}/{name}".encode()).digest()[:3])
-        Image.new("RGB", size, colour).save(folder / images / name)
-    listed = [
-        {"id": i, "file_name": name, "width": size[0], "height": size[1]} for i, name in enumerate(names)
-    ]
-    objects = [
-        {"id": i + 1, "image_id": i, "category_id": 1, "bbox": list(box), "area": 200.0, "iscrowd": 0}
-        for i in range(len(names))
-    ]
-    categories = [{"id": 1, "name": "cell"}, {"id": 7, "name": "platelet"}]
-    content = {"images": listed, "annotations": objects, "categories": categories}
-    (folder / annotations).parent.mkdir(parents=True, exist_ok=True)
-    (folder / annotations).write_text(json.dumps(content), encoding="utf-8")
-
-
-def laid_out(folder, layout, **options):
-    """A data set of 8 and 3 images; the splits have files of the same names."""
-    annotations, images, splits = LAYOUTS[layout]
-    for split, count in zip(splits, (8, 3), strict=True):
-        names = [f"{number}.png" for number in range(count)]
-        draw(folder, annotations.format(split=split), images.format(split=split), names, **options)
-    return folder
-
-
-def new(place, *arguments):
-    """Exit status, and all that the script said."""
-    command = [sys.executable, PROJECT / "workflow/scripts/new.py", *arguments]
-    done = subprocess.run(list(map(str, command)), cwd=place, capture_output=True, encoding="utf-8")
-    return done.returncode, done.stdout + done.stderr
-
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_layout_is_accepted(layout, tmp_path):
@@ -71,6 +25,9 @@ def test_each_layout_is_accepted(layout, tmp_path):
     assert code == 0, said
     assert "train: 8 images, 8 objects" in said and "val: 3 images, 3 objects" in said
     assert "cell: 8 objects in train, 3 in val" in said
+    assert "written for a machine that has no GPU\n" in said
+    pictures = re.findall(r"^  (work/imports/\S+\.(?:jpg|png)): ", said, re.MULTILINE)
+    assert len(pictures) == 2 and all(Image.open(tmp_path / path).size[0] > 600 for path in pictures)
 
 
 def test_the_numbers_of_a_split(tmp_path):
@@ -111,7 +68,7 @@ def test_the_written_file_is_an_experiment(tmp_path):
 def test_gpus_get_detectors_of_mmdet(tmp_path):
     data = laid_out(tmp_path / "data", "COCO 2017", size=(2000, 1000))
     code, said = new(tmp_path, "big", data, "--gpus", 4)
-    assert code == 0, said
+    assert code == 0 and "written for a machine that has 4 GPUs\n" in said, said
     content = yaml.safe_load((tmp_path / "big.yaml").read_text(encoding="utf-8"))
     experiment = load_with_files(content, "big.yaml", PROJECT)
     assert (experiment.compute.gpus, experiment.compute.threads) == (1, 8)  # whatever this machine has
@@ -159,13 +116,18 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(how, tmp_path):
         shutil.rmtree(data / "annotations")
     code, said = new(tmp_path, "cells", data, "--gpus", 0)
     assert code == 1 and re.search(REFUSED[how], said), said
-    assert "Traceback" not in said and not list(tmp_path.glob("*.yaml"))
+    assert "Traceback" not in said
+    written = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*.yaml")]
+    begun = {"experiment": "cells", "dataset": {"name": "cells", "source": str(data)}}
+    assert written == ([] if how in ("braces", "a few images") else [begun])
 
 
 @pytest.mark.parametrize("name", ["a+b", "two words"])
 def test_a_name_that_cannot_be_is_refused(name, tmp_path):
     code, said = new(tmp_path, name, laid_out(tmp_path / "data", "COCO 2017"), "--gpus", 0)
-    assert code == 1 and "experiment: " in said and "nothing was written" in said
+    assert (
+        code == 1 and "NAME: found" in said and "expected letters" in said and "nothing was written" in said
+    )
     assert not list(tmp_path.glob("*.yaml"))
 
 

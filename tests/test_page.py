@@ -4,18 +4,22 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import mmcv
 import pandas as pd
 import pytest
 import yaml
 from bad_files import save_turned
+from data_folders import Folder
 from snakes import TINY, snakemake
 
+from mtpd import files
+from mtpd.datasets import pictures as pictures_of_data
 from mtpd.experiment import page as settings
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.reading import load_experiment
-from mtpd.report import captions, page, pictures
+from mtpd.report import captions, imported_data, page, page_figures, pictures
 from mtpd.report.findings import Findings
 
 PROBE = """
@@ -59,24 +63,93 @@ def test_the_page_has_the_numbers_of_the_tables_and_needs_no_other_file(report):
     assert text.count("no claim: one seed") == 3
     assert set(re.findall(r'(?:src|href)="([^#"]{1,5})', text)) == {"data:"}
     assert re.search("snakemake --cores all --configfile .*tiny.yaml -- all reported", text)
+    assert 'id="data"' not in text  # its data are generated
 
 
-def test_a_browser_shows_every_figure_and_sorts_the_tables(report, tmp_path):
+@pytest.fixture
+def dirty(tmp_path):
+    """An import of a folder with changes of both kinds, whose names are no HTML."""
+    data = Folder(tmp_path / "dirty")
+    classes = ("<cell>", "plate")
+    data.roboflow(data.splits(classes=classes), classes=classes)
+    path = data.data / "train/_annotations.coco.json"
+    content = files.read_json(path)
+    content["annotations"] += [{**content["annotations"][0], "id": 700, "image_id": 88}]
+    files.write_json(path, content)
+    data.imported(allowed_share=0.5)
+    pictures_of_data.of_import(data.out, Path(data.report["splits"]["train"]["images_in"]), data.out)
+    return data
+
+
+@pytest.fixture
+def report_of_import(report, dirty, monkeypatch):
+    """The page of the tiny experiment, as if its data were imported; without the figures of results."""
+    for name in ("drawn_before", "drawn_here"):
+        monkeypatch.setattr(page_figures, name, lambda *_: [])
+    seen = {"kind": "pictures", "title": "", "caption": "", "source": "data:,"}
+    monkeypatch.setattr(page_figures, "seen_by_each", lambda *_: seen)
+    monkeypatch.chdir(report.parents[2])
+    spec = files.read_json(next(Path().glob("logs/tiny/page-*.json")))
+    imported = [dirty.out / name for name in ("import.json", "train_samples.jpg", "counts.png")]
+    val = Path("results/few-shapes/data/val.json")
+    return page.build(spec, report.parent.relative_to(Path.cwd()), val, Path(), [], imported)
+
+
+def test_the_page_says_what_went_in(report_of_import, dirty):
+    text = report_of_import
+    assert re.search(r">train</td>\s*<td[^>]*>6</td>", text) and re.search(
+        r">val</td>\s*<td[^>]*>4</td>", text
+    )
+    assert "&lt;cell&gt;</td>" in text and "<cell>" not in text
+    assert re.search(r"left out</td>.*of images that are not listed</td>.*>1</td>.*image 88</td>", text)
+    assert re.search(r"put right</td>.*ids of annotations</td>", text)
+    assert text.count('src="data:image/jpeg') == text.count('src="data:image/png') == 1
+
+
+def test_tables_of_the_data_have_the_numbers_of_the_import(dirty):
+    found = imported_data.described(dirty.out / "import.json")
+    assert found["splits"]["images"].tolist() == [6, 4, 3]
+    for split in ("train", "val", "test"):
+        assert (
+            dict(zip(found["classes"]["class"], found["classes"][split], strict=True))
+            == (dirty.report["splits"][split]["classes"])
+        )
+    told = found["changes"].set_index(["split", "what", "kind"])["number"].to_dict()
+    for split, changes in dirty.report["changes"].items():
+        for what, words in (("put_right", "put right"), ("left_out", "left out")):
+            for kind, entry in changes[what].items():
+                assert told.pop((split, words, kind)) == entry["count"]
+    assert not told
+
+
+def probe(text, folder):
+    """What a browser sees of a page, in a narrow window."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium is installed")
-    probed = tmp_path / "probed.html"
+    probed = folder / "probed.html"
     probed.write_text(
-        report.read_text().replace("<head>", "<head>" + ERRORS).replace("</body>", PROBE + "</body>")
+        text.replace("<head>", "<head>" + ERRORS).replace("</body>", PROBE + "</body>"), encoding="utf-8"
     )
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=400,800", "--dump-dom"]
     done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True)
     seen = json.loads(re.search(r"<pre>(.*)</pre>", done.stdout, re.DOTALL).group(1))
-    assert seen["errors"] == seen["broken"] == seen["fetched"] == []
+    assert seen["errors"] == seen["fetched"] == []
+    assert seen["beyond"] == 0  # wide tables and figures scroll inside the page
+    return seen
+
+
+def test_a_browser_shows_the_pictures_of_the_data(report_of_import, tmp_path):
+    seen = probe(report_of_import, tmp_path)
+    assert seen["images"] == 3 and seen["broken"] == [""]  # the one that stands for all others
+
+
+def test_a_browser_shows_every_figure_and_sorts_the_tables(report, tmp_path):
+    seen = probe(report.read_text(), tmp_path)
+    assert seen["broken"] == []
     assert seen["images"] == len(captions.CAPTIONS) - 2  # no study of orders, nothing of the paper
     assert seen["up"] == sorted(seen["up"], key=float)
     assert seen["down"] == seen["up"][::-1]
-    assert seen["beyond"] == 0  # wide tables and figures scroll inside the page
 
 
 def test_images_are_chosen_by_their_gain():

@@ -1,7 +1,6 @@
 """The experiments of config/paper: what they say, and the jobs that they plan, counted by hand."""
 
 import csv
-import json
 from pathlib import Path
 
 import mmdet
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from conftest import PROJECT
 from snakes import planned
+from test_new import draw
 
 from mtpd.experiment import chains, rows
 from mtpd.experiment.errors import ConfigError
@@ -20,7 +20,8 @@ from mtpd.training.schedules import milestones
 
 FOLDER = PROJECT / "config/paper"
 PARTS = ("coco", "recipes", "zoo")  # included by the others
-ALWAYS = {"list_rows": 1, "measure_complexity": 1, "write_tables": 1, "plot_stages": 1}
+ALWAYS = {"import_data": 1, "take_imported": 2, "list_rows": 1, "measure_complexity": 1}
+ALWAYS |= {"write_tables": 1, "plot_stages": 1}
 ALWAYS |= {"write_comparison": 1, "plot_comparison": 1}
 PAPER = {"write_paper": 1, "plot_paper": 1}
 ORDER = {"order_teachers": 1, "plot_costs": 1, "rank_orders": 1, "plot_orders": 1}
@@ -89,13 +90,10 @@ def published():
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory):
-    """A folder with files at the places of COCO's."""
+    """A folder with a few data at the places of COCO's."""
     folder = tmp_path_factory.mktemp("coco")
     for split in ("train2017", "val2017"):
-        (folder / "data/coco" / split).mkdir(parents=True)
-        path = folder / f"data/coco/annotations/instances_{split}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"images": [], "annotations": [], "categories": []}))
+        draw(folder / "data/coco", f"annotations/instances_{split}.json", split, ["1.jpg", "2.jpg"])
     return folder
 
 

@@ -32,7 +32,6 @@ CHANGES = [
         "faster-coco-eval",
         RETRAINED,
     ),  # scored again; nothing trains, see mtpd.training.stage
-    ("dataset.skip_bad_boxes", True, NOTHING),
     # The student's own training, and progressive's two stages.
     (
         "detectors.student.overrides",

@@ -50,28 +50,23 @@ def missing_data():
 
 def files_of_the_future():
     """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
-    named = [*data_specs.annotations(experiment, layout).values(), *config_files(experiment.detectors)]
+    named = config_files(experiment.detectors)
     named += [detector.file for detector in experiment.detectors.values() if detector.file]
     read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
     return times.problems([*named, *read], Path(folders.CHECKS))
 
 
 def import_problems():
-    """Import the data, unless that is done: why it stops. The first job then copies the results."""
+    """Say what the import of the data changed; a line if they are still to be imported."""
     if not data_import:
         return []
-    kept = Path(folders.imported(data_import), "import.json")
-    if kept.exists():
-        for line in files.read_json(kept)["text"]:
-            logger.info(f"import: {line}")
+    imported = data_specs.import_report(experiment.dataset)
+    for line in imported["text"] if imported else ():
+        logger.info(f"import: {line}")
+    target = f"{folders.DATA}/import.json".format(dataset=layout.dataset)
+    if imported or set(workflow.dag_settings.targets) == {target}:
         return []
-    if not importlib.util.find_spec("cv2"):  # with --sdm conda, only the jobs have it
-        return []
-    spec = spec_file(folders.DATA.format(dataset=layout.dataset), "import", data_import)
-    command = [sys.executable, PROJECT / "workflow" / "scripts" / "import_data.py", "--spec", spec]
-    utf8 = {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(LIBRARY)}
-    done = subprocess.run(command, env=utf8, stderr=subprocess.PIPE, encoding="utf-8")
-    return done.stderr.splitlines() if done.returncode else []
+    return [f"dataset: not imported yet, and no OpenCV here to do it: run the target {target} first"]
 
 
 def problems_of_subjects():
@@ -90,6 +85,8 @@ def problems_of_subjects():
     if not experiment.rehearsal:  # its stages are always too short
         for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(left)):
             logger.warning(line)
+    for line in counts.used(passed):
+        logger.info(line)
     for line in counts.warnings(spec, passed):
         logger.warning(line)
     wrong += counts.problems(spec, passed)

@@ -1,13 +1,11 @@
 rule import_data:
     input:
-        unfitting=lambda w: unless_it_fits(f"{folders.DATA}/import.json".format(**w), lambda: data_import),
+        data=sum(data_to_fetch.values(), []),
+        unfitting=lambda w: import_to_take_again("import.json"),
     output:
-        train=f"{folders.DATA}/train.json",
-        val=f"{folders.DATA}/val.json",
-        test=[f"{folders.DATA}/test.json"] if has_test else [],
         report=f"{folders.DATA}/import.json",
-        samples=f"{folders.DATA}/train_samples.jpg",
-        counts=f"{folders.DATA}/counts.png",
+        samples=report(f"{folders.DATA}/train_samples.jpg", caption="../report/samples.rst", category="Data"),
+        counts=report(f"{folders.DATA}/counts.png", caption="../report/counts.rst", category="Data"),
     log:
         f"{folders.logs(folders.DATA)}/import.log",
     wildcard_constraints:
@@ -20,14 +18,39 @@ rule import_data:
         runtime=120,
     params:
         script=script("import_data.py"),
-        spec=lambda w: spec_file(folders.DATA.format(**w), "import", data_import),
+        # What was imported counts, not how. Snakemake does not compare what depends on threads.
+        spec=lambda w, threads: spec_file(folders.DATA.format(**w), "import", data_import),
         folder=lambda w: folders.DATA.format(**w),
     shell:
-        # Mostly the checks before the first job have done it, and it is only copied.
+        # Mostly the import is done before the first job, and only shown here.
         "{params.script} --spec {params.spec:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 
-ruleorder: import_data > draw_stand_in > draw_shapes
+# A job for each split, so that a changed one makes nothing again that reads only others.
+rule take_imported:
+    input:
+        data=sum(data_to_fetch.values(), []),
+        unfitting=lambda w: import_to_take_again(f"{w.split}.json"),
+    output:
+        f"{folders.DATA}/{{split}}.json",
+    log:
+        f"{folders.logs(folders.DATA)}/{{split}}.log",
+    wildcard_constraints:
+        dataset=one_of([experiment.dataset.name] if data_import else []),
+        split="train|val|test",
+    localrule: True
+    conda:
+        "../../envs/mtpd.yaml"
+    resources:
+        mem_mb=100,
+        runtime=5,
+    params:
+        kept=lambda w, threads: import_kept(f"{w.split}.json"),
+    shell:
+        "cp {params.kept:q} {output:q} > {log:q} 2>&1"
+
+
+ruleorder: take_imported > draw_stand_in > draw_shapes
 
 
 rule draw_shapes:

@@ -8,13 +8,28 @@ They are in a file of their own because `snakemake --lint` requires it.
 # The folders that can be downloaded and are missing, each with the paths that the experiment names in it.
 data_to_fetch = sources.data_to_fetch(experiment)
 
-# What the import of the data is told, if they are imported.
+# What the import of the data is told, if they are not generated.
 data_import = data_specs.data_import(experiment.dataset)
 
 
 def annotations():
     """The annotation file of each split."""
     return data_specs.annotations(experiment, layout)
+
+
+def import_kept(name):
+    """A file of the import of the data as they are now."""
+    return f"{folders.imported(data_import)}/{name}"
+
+
+def import_to_take_again(name):
+    return unless_equal(f"{folders.DATA}/{name}".format(dataset=layout.dataset), import_kept(name))
+
+
+def what_went_in():
+    """What the import says of the data, and its pictures; nothing if they are generated."""
+    names = ("import.json", "train_samples.jpg", "counts.png") if data_import else ()
+    return [f"{folders.DATA}/{name}".format(dataset=layout.dataset) for name in names]
 
 
 def as_name(folder):

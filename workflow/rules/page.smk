@@ -30,6 +30,7 @@ rule write_page:
         main=f"{folders.TABLES}/main.csv",
         comparison=[f"{folders.TABLES}/comparison.csv"] if compared else [],
         annotations=annotations()["val"],
+        imported=what_went_in(),
         detectors=[layout.detector(name, "analysis.json") for name in reported],
         stages=lambda w: rows.stage_files(shown_rows(), "analysis.json"),
     output:
@@ -54,4 +55,4 @@ rule write_page:
         commands=["make setup", command_line()],
     shell:
         "{params.script} --spec {params.spec:q} --results {params.folder:q} --annotations {input.annotations:q}"
-        " --images {params.images:q} --commands {params.commands:q} --out {output.page:q} > {log:q} 2>&1"
+        " --images {params.images:q} --imported {input.imported:q} --commands {params.commands:q} --out {output.page:q} > {log:q} 2>&1"

@@ -9,6 +9,7 @@ import time
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from mtpd.monitoring import interruption
 from mtpd.monitoring.progress import duration
 from mtpd.status import page as status_page
 from mtpd.status import stages as status_stages
@@ -39,6 +40,7 @@ class OneLine(logging.Formatter):
         super().__init__()
         self.usual, self.jobs, self.ended = usual, {}, None
         self.training, self.told = set(), -TIME_LEFT_SECONDS  # jobs that train; when the time left was told
+        self.interruption = interruption.Interruption()
 
     def keep(self, record):
         """Whether to show a record; called for each one before ``format``."""
@@ -49,6 +51,10 @@ class OneLine(logging.Formatter):
 
     def format(self, record):
         event = getattr(record, "event", None)
+        error = getattr(record, "exception", None)
+        instead = self.interruption.instead_of(record.msg, event, error)
+        if instead is not None:
+            return instead
         if event == LogEvent.JOB_STARTED:  # of every executor; the one for Slurm logs no JOB_INFO
             return self.start(record.jobs)
         if event == LogEvent.PROGRESS and self.ended in self.jobs:
@@ -85,6 +91,14 @@ def quieten_terminal():
             handler.addFilter(one_line.keep)
 
 
+def without_traceback(kind, error, trace):
+    """After Ctrl-C before the first job, the last line is not a traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(interruption.INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
 def is_module():
     """Whether another workflow includes this one; its terminal is left alone."""
     return not Path(workflow.main_snakefile).resolve().is_relative_to(PROJECT.resolve())
@@ -93,3 +107,4 @@ def is_module():
 asked = workflow.output_settings
 if workflow.is_main_process and not (asked.dryrun or asked.verbose or asked.quiet or is_module()):
     quieten_terminal()
+    sys.excepthook = without_traceback

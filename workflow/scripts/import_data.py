@@ -8,8 +8,8 @@ from pathlib import Path
 from mtpd import files
 from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
-from mtpd.datasets.importing import REPORT, import_dataset
-from mtpd.experiment import identity, layout
+from mtpd.datasets.importing import REPORT, images_of, import_dataset
+from mtpd.experiment import layout
 from mtpd.monitoring.progress import teller
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -23,14 +23,9 @@ kept = Path(layout.imported(spec))
 progress = "/dev/stderr" if args.folder else f"/proc/{os.getppid()}/fd/2"
 try:
     if not (kept / REPORT).exists():
-        say, made_with = teller("import", progress), {identity.KEY: identity.made_with(spec)}
-        import_dataset(spec, kept, say, Path(spec["source"]), **made_with)
+        import_dataset(spec, kept, teller("import", progress))
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))
 if args.folder:
-    for path in kept.glob("*.json"):
-        files.write_bytes(args.folder / path.name, path.read_bytes())
-    splits = {path.stem: files.read_json(path) for path in sorted(kept.glob("*.json")) if path.name != REPORT}
-    pictures.sheet(splits["train"], Path(spec["source"]), args.folder / "train_samples.jpg")
-    counts = {name: pictures.count(content) for name, content in splits.items()}
-    pictures.plot(counts, args.folder / "counts.png")
+    files.write_bytes(args.folder / REPORT, (kept / REPORT).read_bytes())
+    pictures.of_import(kept, images_of(spec, "train"), args.folder)

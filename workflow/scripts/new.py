@@ -2,20 +2,20 @@
 
 import argparse
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 
 from mtpd import files, gpus
-from mtpd.datasets import numbers
+from mtpd.datasets import choosing, numbers, pictures
 from mtpd.datasets.changes import ImportStopped
-from mtpd.datasets.importing import REPORT, import_dataset
-from mtpd.experiment import data_specs, identity, layout, starter
+from mtpd.datasets.importing import REPORT, images_of, import_dataset
+from mtpd.experiment import chains, data_specs, layout, starter, yaml_files
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.reading import load_with_files
-from mtpd.experiment.schema import Dataset
+from mtpd.experiment.reading import load_dataset, load_with_files
 
 PROJECT = Path(__file__).resolve().parents[2]
 CORES_OF_A_GPU = 8  # of another machine; a guess
@@ -28,14 +28,22 @@ def main():
     parser.add_argument("data", type=Path, help="folder of a data set: COCO, YOLO or Pascal VOC")
     parser.add_argument("--gpus", type=int, help="of the machine that will train; by default, of this one")
     args = parser.parse_args()
-    target = Path(f"{args.name}.yaml")
-    if target.exists():
-        sys.exit(f"{target} is there already: choose another NAME, or remove it")
-    report, described = imported(str(args.data))
+    if not re.fullmatch(chains.NAME, args.name):
+        sys.exit(f"NAME: found {args.name!r}; expected {chains.NAME_IN_WORDS}\nnothing was written")
+    target, source = Path(f"{args.name}.yaml"), str(args.data)
+    if stop := choosing.no_folder(args.data):
+        sys.exit(f"DATA: {stop}\nnothing was written")
+    try:
+        given = asked(target, args.name, source)
+        report, described, kept = imported(load_dataset(given, str(target)))
+    except ConfigError as error:
+        sys.exit(f"{error}\nnothing was written")
+    except ImportStopped as error:
+        sys.exit("\n".join([*error.stops, how_to_go_on(target, args, error.stops)]))
     count = len(gpus.visible()) if args.gpus is None else args.gpus
     text, chosen = starter.write(
         args.name,
-        str(args.data),
+        given,
         **described,
         classes=list(report["splits"]["train"]["classes"]),
         one_set=len({split["source"] for split in report["splits"].values()}) == 1,
@@ -48,23 +56,51 @@ def main():
         sys.exit(f"{error}\nnothing was written")
     files.write_text(target, text)
     width, height = chosen["scale"]
-    machine = f"{count} GPUs" if count else "no GPU"
-    print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage, {machine}")
+    print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage")
+    print(f"written for {machine(args.gpus, count)}")
+    print("look at these pictures of the data before you train:")
+    print(f"  {kept / pictures.SHEET}: training images with their boxes")
+    print(f"  {kept / pictures.PLOT}: objects by class, sizes")
     print(f"next: make check, make plan and make rehearsal, with CONFIG={target}; docs/own-experiment.md")
 
 
-def imported(source):
-    """Import the data, as a run would, and say what they have: the report, and numbers of both splits."""
-    try:
-        spec = data_specs.data_import(Dataset(name="new", source=source))
-        kept = Path(layout.imported(spec))
-        known = (kept / REPORT).exists()
-        if not known:
-            import_dataset(spec, kept, print, Path(source), **{identity.KEY: identity.made_with(spec)})
-    except ImportStopped as error:
-        sys.exit("\n".join(error.stops))
-    except ValidationError as error:
-        sys.exit(f"DATA: {error.errors()[0]['msg']}")
+def asked(target, name, source):
+    """The keys of the data set: those in the file that an import stopped with before, if there is one."""
+    if not target.exists():
+        return {"name": name, "source": source}
+    content = yaml_files.read(target)
+    given = content.get("dataset") if isinstance(content, dict) else None
+    if not isinstance(given, dict) or content.keys() != {"experiment", "dataset"}:
+        sys.exit(f"{target} is there already: choose another NAME, or remove it")
+    print(f"{target}: has the data set only, so its keys are taken: {', '.join(given)}")
+    if given.get("source", source) != source:
+        print(f"{target}: source was {given['source']}; taken: {source}")
+    return given | {"source": source} if "source" in given else given
+
+
+def how_to_go_on(target, args, stops):
+    """What to do after the import stopped; writes the file to edit, if it is not there."""
+    again = f"make new NAME={args.name} DATA={shlex.quote(str(args.data))}"
+    again += "" if args.gpus is None else f" GPUS={args.gpus}"
+    if not target.exists():
+        files.write_text(target, starter.write_stopped(args.name, str(args.data), stops, again))
+    return (
+        f"what to do: correct the data, or edit {target} (it has the keys that decide, as comments);"
+        f" then again: {again}"
+    )
+
+
+def imported(dataset):
+    """Import the data, as a run would, and say what they have.
+
+    Returns:
+        The report, numbers of both splits, and the folder where the import is kept.
+    """
+    spec = data_specs.data_import(dataset)
+    kept = Path(layout.imported(spec))
+    known = (kept / REPORT).exists()
+    if not known:
+        import_dataset(spec, kept)
     report = files.read_json(kept / REPORT)
     for line in report["text"] if known else ():
         print(line)
@@ -76,8 +112,17 @@ def imported(source):
         print(f"  {label}: {train[label]} objects in train, {val.get(label, 0)} in val")
     described = {name: numbers.of_split(kept / f"{name}.json") for name in data_specs.SPLITS}
     if (images := described["train"]["count"]) < LEAST_IMAGES:
-        sys.exit(f"{source}: found {images} training images, expected at least {LEAST_IMAGES}")
-    return report, described
+        sys.exit(f"DATA: found {images} training images, expected at least {LEAST_IMAGES}")
+    pictures.of_import(kept, images_of(spec, "train"), kept)
+    return report, described, kept
+
+
+def machine(asked, gpus):
+    """The machine that the experiment file is written for, and how to name another one."""
+    found = {0: "no GPU", 1: "1 GPU"}.get(gpus, f"{gpus} GPUs")
+    if asked is None:
+        return f"this machine, which has {found} (for another one: make new ... GPUS={0 if gpus else 8})"
+    return f"a machine that has {found}"
 
 
 def threads(asked, gpus):

@@ -8,7 +8,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.checks import disk
 from mtpd.data import coco
-from mtpd.experiment import data_specs, plan, plan_text, speeds, stage_graph
+from mtpd.experiment import data_specs, plan, plan_text, sources, speeds, stage_graph
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.layout import EXPERIMENT, REHEARSAL, Layout
 from mtpd.experiment.reading import read_file
@@ -49,10 +49,13 @@ def count_images(experiment, layout, split):
     """Of a split; None if its annotations are not there yet, and no download says how many images it has."""
     if experiment.dataset.generate:
         return getattr(experiment.dataset.generate, split)
-    found = data_specs.split(experiment, layout, split)
-    if Path(found["annotations"]).exists():
-        return coco.count_listed(found["annotations"])
-    archive = experiment.dataset.download.get(found["images"])
+    if report := data_specs.import_report(experiment.dataset):
+        return report["splits"][split]["images"]
+    named = sources.named_data(experiment)
+    annotations = named.get(f"dataset.{split}.annotations")
+    if annotations and Path(annotations).exists():
+        return coco.count_listed(annotations)
+    archive = experiment.dataset.download.get(named.get(f"dataset.{split}.images"))
     return archive.files if archive else None
 
 

@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mtpd.checks.subjects import Passed
-from mtpd.data import coco
 
 COCO_SCORES = 100  # detections of one class in an image
 LEAST_TO_ORDER = 2  # training images, one for each half
 SPLITS = ("train", "val")
 
 
-def most(annotations: str) -> dict[str, int]:
-    """The largest numbers of objects in an image of a sound file: ``objects``, and ``of_a_class``.
+def most(content: dict) -> dict[str, int]:
+    """The largest numbers of objects in an image of a COCO file: ``objects``, and ``of_a_class``.
 
     Crowds are left out: nobody asks to find them.
     """
-    objects = [item for item in coco.parsed(annotations)["annotations"] if not item["iscrowd"]]
+    objects = [item for item in content["annotations"] if not item["iscrowd"]]
     of_images = Counter(item["image_id"] for item in objects)
     of_classes = Counter((item["image_id"], item["category_id"]) for item in objects)
     return {
@@ -48,11 +47,17 @@ def problems(spec: dict, passed: Passed) -> list[str]:
     images = passed.facts("split", "train").get("images", LEAST_TO_ORDER)
     if not spec["ordered"] or images >= LEAST_TO_ORDER:
         return []
-    path = spec["dataset"]["train"]["annotations"]
     return [
-        f"{path}: found {images} image; expected at least {LEAST_TO_ORDER}, because an arm has a policy: "
-        "adaptation costs are fitted on half of the images and measured on the others"
+        f"dataset.train: found {images} image; expected at least {LEAST_TO_ORDER}, because an arm has a "
+        "policy: adaptation costs are fitted on half of the images and measured on the others"
     ]
+
+
+def used(passed: Passed) -> Iterator[str]:
+    """What is trained and scored with, a line for each split."""
+    for name in SPLITS:
+        if line := passed.facts("split", name).get("used"):
+            yield f"{name}: {line}"
 
 
 def warnings(spec: dict, passed: Passed) -> Iterator[str]:
@@ -62,16 +67,15 @@ def warnings(spec: dict, passed: Passed) -> Iterator[str]:
         spec, passed: as for ``problems``; the checks know the limits, too.
     """
     known = {name: passed.facts("split", name).get("most") for name in SPLITS}
-    path_of = {name: spec["dataset"][name]["annotations"] for name in SPLITS}
     for name in spec["detectors"]:
         for key, limit in passed.facts("detector", name).get("limits", {}).items():
             above = {
-                path_of[split]: found["objects"]
+                split: found["objects"]
                 for split, found in known.items()
                 if found and found["objects"] > limit
             }
             if above:
-                seen = " and ".join(f"{path} has up to {count}" for path, count in above.items())
+                seen = " and ".join(f"{split} has up to {count}" for split, count in above.items())
                 yield (
                     f"detectors.{name}: finds at most {limit} objects in an image, but {seen}; "
                     f"expected overrides: {{{key}: {max(above.values())}}}, or more"
@@ -79,6 +83,6 @@ def warnings(spec: dict, passed: Passed) -> Iterator[str]:
     of_a_class = (known["val"] or {}).get("of_a_class", 0)
     if of_a_class > COCO_SCORES:
         yield (
-            f"{path_of['val']}: up to {of_a_class} objects of one class in an image, but COCO scores only "
+            f"dataset.val: up to {of_a_class} objects of one class in an image, but COCO scores only "
             f"{COCO_SCORES} detections of a class: AP is lower than what a detector finds"
         )

@@ -12,11 +12,9 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import files
-from mtpd.checks import annotations, counts
-from mtpd.checks.overlap import same_images
+from mtpd.checks import counts, usage
 from mtpd.checks.subjects import Passed, Subject
 from mtpd.checks.training import try_loss
-from mtpd.checks.untrained import untrained
 from mtpd.data import coco, shapes, stand_in
 from mtpd.detectors import checkpoints, class_names, configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
@@ -26,7 +24,7 @@ from mtpd.training import optimisation
 # A round is checked if nothing was wrong in those before: detectors are built for the classes of sound data.
 ROUNDS = (
     ("split",),
-    ("segmentations", "categories", "overlap"),
+    ("masks",),
     ("detector", "recipe", "pair", "inheriting", "operators"),
 )
 
@@ -87,38 +85,23 @@ class Checks:
         return shapes.CLASSES if generated else coco.classes_of(self.dataset["train"]["annotations"])
 
     def split(self, name: str) -> dict:
-        split, accepted = self.dataset[name], self.dataset["skip_bad_boxes"]
-        least_side = self.dataset["min_image_side"] if name == "train" else None
-        places = split["annotations"], split["images"]
-        found = annotations.problems(*places, least_side, accepted, self.say)
-        if found:
-            raise Wrong(*found)
-        for told in (annotations.accepted_boxes, annotations.too_small):
-            for line in told(split["annotations"]):
-                self.say(line)
-        path = split["annotations"]
-        return {"images": coco.count_images(path), "most": counts.most(path)}
+        content = files.read_json(self.dataset[name]["annotations"])
+        try:
+            used = self._used(name, content)
+        except usage.Unused as error:
+            raise Wrong(f"dataset.{name}: {error}") from None
+        return {"images": len(content["images"]), "most": counts.most(content), "used": used}
 
-    def segmentations(self, name: str) -> None:
+    def _used(self, name: str, content: dict) -> str:
+        if name != "train":
+            return usage.scoring(content)
+        return usage.training(content, self.dataset["min_image_side"], self.dataset["skip_empty_images"])
+
+    def masks(self, name: str) -> None:
+        content = files.read_json(self.dataset[name]["annotations"])
         masks = any(map(_has_masks, self.specs.values()))
-        if masks and (found := annotations.without_segmentation(self.dataset[name]["annotations"])):
-            raise Wrong(*found)
-
-    def categories(self) -> None:
-        path = self.dataset["val"]["annotations"]
-        strange = sorted(set(coco.classes_of(path)) - set(self.classes))
-        if strange:
-            raise Wrong(annotations.unknown_categories(path, strange))
-        if line := untrained(self.dataset["train"]["annotations"], path):
-            self.say(line)
-
-    def overlap(self) -> None:
-        """Told, but not refused: few such images in a published data set change little."""
-        if found := same_images(self.dataset["train"], self.dataset["val"]):
-            self.say(
-                f"{self.dataset['val']['images']}: {len(found)} validation images are training images, too "
-                f"({', '.join(found[:3])}{', ...' * (len(found) > 3)}): AP is too high"
-            )
+        if masks and (found := usage.without_masks(content)):
+            raise Wrong(f"dataset.{name}: {found}")
 
     def detector(self, name: str) -> dict:
         spec, built = self.specs[name], self.attempt(name)

@@ -24,12 +24,11 @@ def keys(spec: dict) -> dict[Subject, str]:
     depends: dict[Subject, object] = {}
     classes = None
     if not dataset["generated"]:
-        splits = {name: [dataset[name], _changed_split(dataset[name])] for name in ("train", "val")}
-        used = [dataset["skip_bad_boxes"], dataset["min_image_side"]]
+        splits = {name: dataset[name]["content"] for name in ("train", "val")}
+        used = [dataset["skip_empty_images"], dataset["min_image_side"]]
         depends |= {("split", name): [split, used] for name, split in splits.items()}
-        depends |= {("segmentations", name): [split, detectors] for name, split in splits.items()}
-        depends[("categories",)] = depends[("overlap",)] = splits
-        classes = _changed([dataset["train"]["annotations"]])
+        depends |= {("masks", name): [split, detectors] for name, split in splits.items()}
+        classes = splits["train"]
     if path := dataset.get("stands_in_for"):
         classes = _changed([path]) if os.path.exists(path) else path
     depends |= {("detector", name): [found, classes] for name, found in detectors.items()}
@@ -46,10 +45,6 @@ def _operators() -> list[Path]:
     """mmcv's compiled operators."""
     folder = Path(importlib.util.find_spec("mmcv").origin).parent
     return sorted(folder.glob("_ext*"))
-
-
-def _changed_split(split: dict) -> list:
-    return _changed([split["annotations"], split["images"]])
 
 
 def _changed(paths) -> list:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from mtpd import files
@@ -29,19 +28,8 @@ def categories_of(annotations: str | Path) -> list[dict]:
 
 
 def _parsed_categories(annotations: str | Path) -> list[dict]:
-    categories = parsed(str(annotations))["categories"]
+    categories = files.read_json(annotations)["categories"]
     return [{"id": category["id"], "name": category["name"]} for category in categories]
-
-
-def parsed(annotations: str):
-    """The content of the file, parsed once."""
-    status = os.stat(annotations)
-    return _parse(annotations, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=2)  # both splits; COCO's training split takes half a minute and gigabytes
-def _parse(annotations: str, *version: int):
-    return files.read_json(annotations)
 
 
 def classes_of(annotations: str | Path) -> tuple[str, ...]:
@@ -49,12 +37,8 @@ def classes_of(annotations: str | Path) -> tuple[str, ...]:
     return tuple(category["name"] for category in categories_of(annotations))
 
 
-def count_images(annotations: str) -> int:
-    return len(parsed(annotations)["images"])
-
-
 def count_listed(annotations: str | Path) -> int:
-    """The same without parsing the file, so in a second for COCO: the images are what has a file name."""
+    """The images of a COCO annotation file, in a second for COCO: what has a file name, without parsing."""
     if not os.path.getsize(annotations):
         return 0  # an empty file cannot be mapped
     with (

@@ -7,20 +7,41 @@ from pathlib import Path
 
 from mtpd.datasets import coco, find
 from mtpd.datasets.changes import Changes
-from mtpd.datasets.tree import Tree
+from mtpd.datasets.tree import ARCHIVE, KINDS, WORDS, Tree
 
 ORDER = ("train", "val", "test")  # the training split tells the classes of the others
+
+# What to give where a folder has too much.
+EXPLICIT = (
+    "dataset.train.annotations and dataset.train.images, and the same of dataset.val,"
+    " in place of dataset.source"
+)
 
 
 def sources_of(settings: dict, changes: Changes) -> dict[str | None, find.Source]:
     """The annotations of each split; under None, those of a single set."""
     if settings.get("source"):
         folder = Path(settings["source"]).expanduser()
-        if not folder.is_dir():
-            changes.stop(f"dataset.source: {folder}: no such folder")
+        if stop := no_folder(folder):
+            changes.stop(f"dataset.source: {stop}")
             return {}
-        return _one_for_each_split(find.sources(Tree(folder), changes), changes)
+        found = find.sources(Tree(folder), changes)
+        return {} if changes.stops else _one_for_each_split(found, changes)
     return {name: _explicit(settings[name], name, changes) for name in ORDER if settings.get(name)}
+
+
+def no_folder(path: Path) -> str | None:
+    """Why a path is no folder of data, and what to give in its place; None if it is one."""
+    if path.is_dir():
+        return None
+    if not path.exists():
+        return f"{path}: no such folder"
+    if ARCHIVE.search(path.name):
+        return f"{path} is an archive: unpack it, and give the folder that it becomes"
+    whole = path.parent
+    while KINDS.fullmatch(whole.name.lower()) or whole.name.lower() in WORDS:
+        whole = whole.parent
+    return f"{path} is a file: give the folder that has the annotations and the images, perhaps {whole}"
 
 
 def _explicit(split: dict, name: str, changes: Changes) -> find.Source | None:
@@ -50,7 +71,10 @@ def _one_for_each_split(found: list[find.Source], changes: Changes) -> dict[str 
         changes.note(f"{', '.join(one.where for one in by_split.pop(None))}: names no split: not read")
     if None in by_split and len(by_split) > 1:
         told = ", ".join(one.where for one in found)
-        changes.stop(f"which files are train and val? {told}; say it with dataset.train and dataset.val")
+        changes.stop(
+            f"which files are train and val? {told}; name the files so (train.json, val.json), or give"
+            f" {EXPLICIT}"
+        )
         return {}
     chosen = {split: _same_or_stop(split, several, changes) for split, several in by_split.items()}
     return _with_val(chosen, changes)
@@ -64,7 +88,8 @@ def _same_or_stop(split: str | None, several: list[find.Source], changes: Change
         if not known or _objects(other) != known:
             changes.stop(
                 f"two annotation files for {split or 'one set'}, with different objects: {first.path} and"
-                f" {other.path}; choose with dataset.{split or 'train'}.annotations"
+                f" {other.path}; take the wrong one out of the folder, or say which you mean: give"
+                f" {EXPLICIT}"
             )
         else:
             changes.note(f"{other.where} holds the same objects as {first.where}: not read")

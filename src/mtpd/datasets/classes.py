@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 
 from mtpd.datasets.changes import Changes
 
 NO_PARENT = ("none", "", None)
 
 
-def tidy(content: dict, changes: Changes) -> None:
-    """Put names right, and drop what stands beside the classes: parents and empty doubles."""
+def tidy(content: dict, first: int, changes: Changes) -> None:
+    """Put names right, and drop what stands beside the classes: parents and empty doubles.
+
+    Args:
+        first: the id of the class that the source calls 0.
+    """
     counts = Counter(item["category_id"] for item in content["annotations"])
     for category in content["categories"]:
         _tidy_name(category, changes)
@@ -18,7 +24,7 @@ def tidy(content: dict, changes: Changes) -> None:
     for category in _empty_parents(categories, counts):
         changes.put_right("parent classes without objects, dropped", repr(category["name"]))
         categories.remove(category)
-    _drop_empty_doubles(categories, counts, changes)
+    _drop_empty_doubles(categories, counts, first, changes)
     if not categories:
         changes.stop("has no classes")
 
@@ -44,14 +50,14 @@ def _empty_parents(categories: list[dict], counts: Counter) -> list[dict]:
     ]
 
 
-def _drop_empty_doubles(categories: list[dict], counts: Counter, changes: Changes) -> None:
+def _drop_empty_doubles(categories: list[dict], counts: Counter, first: int, changes: Changes) -> None:
     by_name: dict[str, list[dict]] = {}
     for category in categories:
         by_name.setdefault(category["name"], []).append(category)
     for name, same in by_name.items():
         filled = [category for category in same if counts[category["id"]]]
         if len(filled) > 1:
-            ids = ", ".join(str(category["id"]) for category in filled)
+            ids = ", ".join(str(category["id"] - first) for category in filled)
             changes.stop(
                 f"two classes are called {name!r} and both have objects (ids {ids}): give them two names,"
                 " or the objects of both one category_id"
@@ -64,24 +70,50 @@ def _drop_empty_doubles(categories: list[dict], counts: Counter, changes: Change
                 categories.remove(category)
 
 
-def choose(content: dict, wanted: list | dict | None, may_lack: bool, changes: Changes) -> None:
+def choose(content: dict, wanted: list | dict | None, may_lack: bool, changes: Changes) -> set[str]:
     """Keep, rename and merge classes.
 
     Args:
         wanted: names to keep, in order; or the old names (or name) by each new name; None keeps all.
-        may_lack: whether the split may have no such class, as where training has it.
+        may_lack: whether the split may have none of the names of a class, as where training has one.
+
+    Returns:
+        The wanted names that this split does not have; another one must have them.
     """
     if not wanted:
-        return
+        return set()
     groups = wanted if isinstance(wanted, dict) else {name: [name] for name in wanted}
     groups = {str(new): [old] if isinstance(old, str) else list(map(str, old)) for new, old in groups.items()}
     known = {category["name"]: category for category in content["categories"]}
     chosen = [old for group in groups.values() for old in group]
-    if may_lack:
-        groups = {new: has for new, old in groups.items() if (has := [name for name in old if name in known])}
-    elif unknown := [old for old in chosen if old not in known]:
-        changes.stop(f"dataset.classes names {', '.join(unknown)}; the classes are {', '.join(known)}")
-        return
+    there = {new: has for new, old in groups.items() if (has := [name for name in old if name in known])}
+    if not may_lack and (lacking := [old for new in groups.keys() - there for old in groups[new]]):
+        changes.stop(unknown(lacking, known))
+        return set()
+    _choose(content, there, chosen, known, changes)
+    return set(chosen) - known.keys()
+
+
+def tell_alike(content: dict, changes: Changes) -> None:
+    """Note classes of which the names differ in nothing but letter case, blanks and the like."""
+    by_key: dict[str, list[str]] = {}
+    for category in content["categories"]:
+        key = re.sub(r"[\W_]+", " ", category["name"].casefold())
+        by_key.setdefault(key.strip() or category["name"], []).append(category["name"])
+    for same in by_key.values():
+        if len(same) > 1:
+            changes.note(
+                f"{' and '.join(map(repr, same))} are {len(same)} classes; if they mean the same, join them"
+                f" in dataset.classes: {{{same[0]}: [{', '.join(same)}], ...}}, with all other classes"
+            )
+
+
+def unknown(names: Iterable[str], known: Iterable[str]) -> str:
+    """What a stop says of names in ``dataset.classes`` that the data do not have."""
+    return f"dataset.classes names {', '.join(sorted(names))}; the classes are {', '.join(known)}"
+
+
+def _choose(content: dict, groups: dict, chosen: list[str], known: dict, changes: Changes) -> None:
     if twice := [old for old, count in Counter(chosen).items() if count > 1]:
         changes.stop(f"dataset.classes names {', '.join(twice)} twice; each class can go to one")
         return
@@ -105,18 +137,22 @@ def align(content: dict, train: list[dict], learnt: set[str], optional: bool, ch
     """
     names = {category["id"]: category["name"] for category in content["categories"]}
     counts = Counter(names[item["category_id"]] for item in content["annotations"])
-    unknown = {name: count for name, count in counts.items() if name not in learnt}
+    known = [category["name"] for category in train]
+    unknown = {name: count for name, count in counts.items() if name not in known}
     if unknown and not optional:
-        told = ", ".join(f"{name!r} ({count})" for name, count in unknown.items())
         changes.stop(
-            f"has objects of classes of which training has none: {told}; training has"
-            f" {', '.join(sorted(learnt))}: rename, merge or choose classes with dataset.classes"
+            f"has objects of classes that training does not have: {_counted(unknown)}; training has"
+            f" {', '.join(known)}: rename, merge or choose classes with dataset.classes"
         )
         return
+    if unlearnt := {name: count for name, count in counts.items() if name in set(known) - learnt}:
+        changes.note(
+            f"training has no object of {_counted(unlearnt)}: such classes are not learnt, and lower AP"
+        )
     kept = []
     for item in content["annotations"]:
         if (name := names[item["category_id"]]) in unknown:
-            changes.leave_out("objects", "of classes of which training has none", name)
+            changes.leave_out("objects", "of classes that training does not have", name)
         else:
             kept.append(item)
     content["annotations"] = kept
@@ -127,6 +163,10 @@ def align(content: dict, train: list[dict], learnt: set[str], optional: bool, ch
         item["category_id"] = ids[names[item["category_id"]]]
     content["categories"] = train
     changes.put_right("lists of classes, made that of training", ", ".join(names.values()))
+
+
+def _counted(classes: dict[str, int]) -> str:
+    return ", ".join(f"{name!r} ({count} objects)" for name, count in classes.items())
 
 
 def _told(categories: list[dict]) -> list[tuple]:

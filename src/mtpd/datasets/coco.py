@@ -33,7 +33,7 @@ def read(path: Path, changes: Changes) -> dict | None:
     for part in PARTS:
         found = content.get(part)
         if isinstance(found, dict):
-            changes.put_right(f"{part} as a mapping", path)
+            changes.put_right(f"{part} as a mapping", path.name)
             found = list(found.values())
         if not isinstance(found, list | None):
             changes.stop(f"{path}: expected a list of {part}, found {found!r:.40}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mtpd.datasets import coco, voc, yolo, yolo_settings
-from mtpd.datasets.changes import Changes
-from mtpd.datasets.tree import WORDS, Labels, Tree, folder_split, split_of
+from mtpd.datasets.changes import NAMED, Changes
+from mtpd.datasets.tree import ARCHIVE, WORDS, Labels, Tree, folder_split, split_of
 from mtpd.datasets.yolo_settings import Settings
 
 
@@ -36,7 +37,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        return self.tree.folder / self.where
+        return Path(os.path.normpath(self.tree.folder / self.where))
 
     def read(self, changes: Changes) -> dict | None:
         """The content, as it is; None after a stop."""
@@ -49,7 +50,8 @@ class Source:
 
 def sources(tree: Tree, changes: Changes) -> list[Source]:
     """The annotations in a folder, of one form: the first of COCO, YOLO, VOC that has a set to train with."""
-    forms = {"COCO": _coco(tree), "YOLO": _yolo(tree, changes), "VOC": _voc(tree, changes)}
+    told = {form: Changes(changes.where) for form in ("YOLO", "VOC")}
+    forms = {"COCO": _coco(tree), "YOLO": _yolo(tree, told["YOLO"]), "VOC": _voc(tree, told["VOC"])}
     found = {form: sources for form, sources in forms.items() if sources}
     if not found:
         changes.stop(_nothing(tree))
@@ -58,6 +60,9 @@ def sources(tree: Tree, changes: Changes) -> list[Source]:
     taken = (usable or list(found))[0]
     if others := [form for form in found if form != taken]:
         changes.note(f"took the {taken} annotations; there are {' and '.join(others)} annotations too")
+    if taken in told:
+        changes.notes += told[taken].notes
+        changes.stops += told[taken].stops
     return found[taken]
 
 
@@ -68,7 +73,9 @@ def _nothing(tree: Tree) -> str:
         kinds[suffix] = kinds.get(suffix, 0) + 1
     there = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items())) or "no file"
     forms = "COCO (*.json), YOLO (labels/*.txt) or VOC (*.xml)"
-    return f"{tree.folder} has no annotations in the form of {forms}; found {there}"
+    packed = [name for name in tree.files if ARCHIVE.search(name)]
+    told = f"; unpack {', '.join(packed[:NAMED])} first" if packed else ""
+    return f"{tree.folder} has no annotations in the form of {forms}; found {there}{told}"
 
 
 def _coco(tree: Tree) -> list[Source]:
@@ -80,9 +87,9 @@ def _coco(tree: Tree) -> list[Source]:
 def _yolo(tree: Tree, changes: Changes) -> list[Source]:
     settings = yolo_settings.settings_of(tree, changes)
     if not tree.images and (elsewhere := yolo_settings.folder_elsewhere(settings, tree)):
-        changes.note(f"{settings.file} names images in {elsewhere}")
+        changes.note(f"{settings.file} names images in {os.path.relpath(elsewhere, tree.folder)}")
         tree = Tree(elsewhere)
-    labels = yolo.labels_of(tree)
+    labels = yolo.labels_of(tree, changes)
     lonely = yolo.lonely_labels(tree, labels)
     if not any((tree.folder / label).stat().st_size for label in [*labels.values(), *lonely]):
         return []

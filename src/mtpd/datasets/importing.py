@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -17,15 +18,17 @@ from mtpd.datasets.names import ImageNames
 ALLOWED_SHARE = 0.05  # of images or objects that may be left out
 VAL_FRACTION = 0.2
 REPORT = "import.json"
+PLACES = {"source", *choosing.ORDER}  # settings that say where data lie
+KNOWN = {"train": "training", "val": "validation"}  # what images of an earlier split were used for
 
 
-def import_dataset(
-    settings: dict,
-    folder: Path,
-    say: Callable[[str], None] = print,
-    root: Path | None = None,
-    **about: object,
-) -> dict:
+def images_of(settings: dict, split: str) -> Path:
+    """The folder that names of images begin at: the ``source``, or what was given with the split."""
+    own = settings.get(split) or settings.get("train") or {}
+    return Path(settings.get("source") or own["images"]).expanduser()
+
+
+def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = print) -> dict:
     """Read a data set in any form that is known, and write it in one.
 
     Args:
@@ -34,11 +37,10 @@ def import_dataset(
             ``strict``, ``decode``, ``allowed_share``.
         folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
         say: takes lines of text: progress, and at the end what was changed.
-        root: the folder that names of images begin at; if not given, each split has one of its own.
-        about: what ``import.json`` shall say too.
 
     Returns:
-        What ``import.json`` holds.
+        What ``import.json`` holds. It does not say where the data lie, so it stays true where they are moved.
+        ``content`` of a split is a hash of all that counts of it.
 
     Raises:
         ImportStopped: for all reasons at once. The folder is then as it was.
@@ -50,8 +52,8 @@ def import_dataset(
     partial_folder = Path(folder) / f".importing.{os.getpid()}"
     partial_folder.mkdir(parents=True)
     try:
-        done = _Import(settings, whole, partial_folder, say, root)
-        report = done.run(sources) | about
+        done = _Import(settings, whole, partial_folder, say)
+        report = done.run(sources)
         files.write_json(partial_folder / REPORT, report)
         for name in choosing.ORDER:
             (Path(folder) / f"{name}.json").unlink(missing_ok=True)
@@ -70,19 +72,26 @@ def _rename(content: dict, folder: str) -> None:
         image["file_name"] = os.path.normpath(os.path.join(folder, image["file_name"]))
 
 
+def _without_place(text: str, folder: Path) -> str:
+    """A text that is kept, without the folder of the data: next time they may lie elsewhere."""
+    own = rf"(?<!\S){re.escape(str(folder))}"
+    return re.sub(rf"{own}(?=[\s,;]|$)", "the folder of the data", re.sub(f"{own}/", "", text))
+
+
 class _Import:
     """One import: the splits one after the other, so that only one of them is in memory."""
 
-    def __init__(
-        self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None], root: Path | None
-    ):
-        self.settings, self.whole, self.folder, self.say, self.root = settings, whole, folder, say, root
+    def __init__(self, settings: dict, whole: Changes, folder: Path, say: Callable[[str], None]):
+        self.settings, self.whole, self.folder, self.say = settings, whole, folder, say
+        self.decode = settings.get("decode", "all")  # else nothing is known of what images show
         self.allowed = settings.get("allowed_share", ALLOWED_SHARE)
         self.changes: dict[str, Changes] = {}
         self.splits: dict[str, dict] = {}
         self.digests: dict[str, dict[str, str]] = {}
         self.categories: list[dict] = []
         self.learnt: set[str] = set()
+        self.names: dict[str, None] = {}  # of all classes, in their order
+        self.lacking: set[str] | None = None  # names in ``classes`` that no split has had so far
 
     def run(self, sources: dict[str | None, find.Source]) -> dict:
         if len(sources) == 1:
@@ -91,6 +100,8 @@ class _Import:
             for name in sorted(sources, key=choosing.ORDER.index):
                 self._split(name, sources[name])
         stops = self.whole.stops + [stop for changes in self.changes.values() for stop in changes.stops]
+        if self.lacking and not stops:
+            stops = [classes.unknown(self.lacking, self.names)]
         if stops:
             raise ImportStopped(stops)
         return self._report()
@@ -100,6 +111,8 @@ class _Import:
         changes = self.changes[name] = Changes(name)
         self.say(f"{name}: reading {source.path} ({source.form})")
         content = source.read(changes)
+        if source.form == "YOLO":
+            yolo.check_labels(source.files, source.labels, source.tree, self.allowed, changes)
         root = content and self._cleaned(content, source, changes)
         if not changes.stops:
             self._compare(name, content, changes)
@@ -121,7 +134,7 @@ class _Import:
         names = [str(image.get("file_name")) for image in content["images"]]
         split = None if source.explicit or source.form != "COCO" else source.split
         found = ImageNames(source.tree, names, split, source.where)
-        look = partial(images.look, decode=self.settings.get("decode", "all"), say=self.say)
+        look = partial(images.look, decode=self.decode, say=self.say)
         ids.tidy(content, changes)
         root = None if changes.stops else listing.tidy(content, source.tree, found, look, changes)
         if root is None or changes.stops:
@@ -132,9 +145,12 @@ class _Import:
         boxes.tidy(content, source.form, changes)
         if not changes.stops:
             masks.tidy(content, self.allowed, changes)
-            classes.tidy(content, changes)
+            classes.tidy(content, yolo.FIRST_ID if source.form == "YOLO" else 0, changes)
         if not changes.stops:
-            classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            self.names |= dict.fromkeys(category["name"] for category in content["categories"])
+            lacking = classes.choose(content, self.settings.get("classes"), bool(self.categories), changes)
+            classes.tell_alike(content, changes)
+            self.lacking = lacking if self.lacking is None else self.lacking & lacking
         return root
 
     def _one_set(self, source: find.Source) -> None:
@@ -150,7 +166,8 @@ class _Import:
         read = self._read(name, source)
         changes = self.changes[name]
         if name == "test" and changes.stops:
-            self.whole.note(f"the test split is left out: {'; '.join(changes.stops)}")
+            why = _without_place("; ".join(changes.stops), source.tree.folder)
+            self.whole.note(f"the test split is left out: {why}")
             del self.changes[name]
         elif read and not changes.stops:
             self._write(name, read[0], read[1], source)
@@ -163,7 +180,8 @@ class _Import:
         for other, digests in self.digests.items():
             shared = [one["file_name"] for one in content["images"] if one["_digest"] in digests]
             for path in shared:
-                changes.leave_out("images", f"that {other} has too: scored would be what is known", path)
+                why = f"because a score on {KNOWN[other]} images says nothing"
+                changes.leave_out("images", f"that are also in {other}, {why}", path)
             listing.keep(content, [one for one in content["images"] if one["_digest"] not in digests])
             originals = {splitting.original(Path(path).name) for path in digests.values()}
             named = [Path(path).name for digest, path in own.items() if digest not in digests]
@@ -174,31 +192,41 @@ class _Import:
         self.digests[name] = own
 
     def _write(self, name: str, content: dict, root: Path, source: find.Source) -> None:
-        for image in content["images"]:
-            image.pop("_digest", None)
+        seen = [image.pop("_digest", None) for image in content["images"]]
         names = {category["id"]: category["name"] for category in content["categories"]}
         counts = Counter(names[item["category_id"]] for item in content["annotations"])
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
-        if self.root:
-            _rename(content, os.path.relpath(root, self.root))
-            root = self.root
+        _rename(content, os.path.relpath(root, images_of(self.settings, name)))
         files.write_json(self.folder / f"{name}.json", content, indent=None)
         self.splits[name] = {
-            "images_in": str(root),
+            "content": self._content(name, content, seen),
             "form": source.form,
-            "source": str(source.path),
+            "source": source.where or ".",
             "images": len(content["images"]),
             "objects": len(content["annotations"]),
             "classes": {name: counts[name] for name in names.values()},
         }
+
+    def _content(self, name: str, content: dict, digests: list[str]) -> str:
+        """The hash of all that counts of a split.
+
+        An image that was opened counts by what is in it. Where predictions are scored, its name counts too:
+        predictions belong to one annotation file.
+        """
+        if self.decode != "all":
+            return files.sha256(self.folder / f"{name}.json")
+        if name != "train":
+            return files.fingerprint([files.sha256(self.folder / f"{name}.json"), digests])
+        sizes = [(image["id"], image["width"], image["height"]) for image in content["images"]]
+        return files.fingerprint([sizes, digests, content["annotations"], content["categories"]])
 
     def _report(self) -> dict:
         text = [f"{self.whole.where}: {note}" for note in self.whole.notes]
         for changes in self.changes.values():
             text += changes.lines()
         return {
-            "settings": self.settings,
+            "settings": {key: value for key, value in self.settings.items() if key not in PLACES},
             "splits": self.splits,
             "notes": self.whole.notes,
             "changes": {name: changes.summary() for name, changes in self.changes.items()},

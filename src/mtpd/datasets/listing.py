@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from mtpd.datasets.changes import NAMED, Changes
-from mtpd.datasets.names import ImageNames
+from mtpd.datasets.names import Double, ImageNames
 from mtpd.datasets.tree import Tree
 
 Looking = Callable[[list[Path]], dict]
@@ -50,6 +51,24 @@ def _find_files(content: dict, tree: Tree, names: ImageNames, changes: Changes) 
     for number, name in enumerate(missing):
         changes.leave_out("images", "missing", names.nearest(name) if number < NAMED else name)
     keep(content, [image for image in content["images"] if image["_path"]])
+    _tell_doubles(names.doubles, tree, changes)
+
+
+def _tell_doubles(doubles: list[Double], tree: Tree, changes: Changes) -> None:
+    """Say which of two files was taken; stop if both could be meant, and their bytes differ."""
+    told = [f"{one.taken}, not {one.other}" for one in doubles]
+    unlike = [
+        f"{one.taken} and {one.other}"
+        for one in doubles
+        if one.doubtful and not filecmp.cmp(tree.folder / one.taken, tree.folder / one.other, shallow=False)
+    ]
+    if unlike:
+        changes.stop(
+            f"{len(unlike)} names of images fit two files of different content: {', '.join(unlike[:NAMED])};"
+            f" take the wrong ones out of {tree.folder}, or write the folders into file_name"
+        )
+    elif told:
+        changes.note(f"{len(told)} names of images fit two files: took {'; '.join(told[:NAMED])}")
 
 
 def keep(content: dict, images: list[dict]) -> None:

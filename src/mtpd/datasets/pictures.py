@@ -5,29 +5,25 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 from PIL import Image, ImageDraw, ImageFont
 
 from mtpd import files, fonts
+from mtpd.datasets import counts
 
+SHEET, PLOT = "train_samples.jpg", "counts.png"
 IMAGES, COLUMNS = 12, 4
 SIDE, TITLE, GAP = 320, 20, 6  # pixels: the square that an image is made to fit, the line above it, between
 FONT_SIZE = 12  # pixels
-MANY = 12  # objects of an image; from there on, each class is named once
+LONGEST_LABEL = SIDE // 2  # pixels, of a class
+MANY = 12  # objects of an image; from there on, a class with a colour of its own is named once
+CROWDED = 40  # objects of an image; from there on, boxes are thin
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-SPLITS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73"}
-BARS = 30  # classes
-BINS = 2.0 ** np.arange(0, 13.5, 0.5)  # pixels
-SMALL, LARGE = 32, 96  # pixels: COCO's limits
+DARK = "#0072B2"  # names on it are white
 
 
 def sheet(content: dict, root: Path, target: Path) -> None:
@@ -47,16 +43,21 @@ def sheet(content: dict, root: Path, target: Path) -> None:
     text = "".join([*names.values(), *(image["file_name"] for image in chosen)])
     font = ImageFont.truetype(fonts.best(text), FONT_SIZE)
     colours = {number: COLOURS[n % len(COLOURS)] for n, number in enumerate(names)}
-    tiles = [_tile(image, root, objects[image["id"]], names, colours, font) for image in chosen]
-    columns, height = min(COLUMNS, len(tiles)), max(tile.height for tile in tiles) + GAP
-    rows = -(-len(tiles) // columns)
-    picture = Image.new("RGB", (columns * (SIDE + GAP) + GAP, rows * height + GAP), "white")
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, columns)
-        picture.paste(tile, (GAP + column * (SIDE + GAP), GAP + row * height))
+    labels = {number: _fitted(name, LONGEST_LABEL, font) for number, name in names.items()}
+    tiles = [_tile(image, root, objects[image["id"]], labels, colours, font) for image in chosen]
     encoded = io.BytesIO()
-    picture.save(encoded, "PNG" if target.suffix == ".png" else "JPEG", quality=90)
+    _in_rows(tiles).save(encoded, "PNG" if target.suffix == ".png" else "JPEG", quality=90)
     files.write_bytes(target, encoded.getvalue())
+
+
+def _in_rows(tiles: list[Image.Image]) -> Image.Image:
+    rows = [tiles[first : first + COLUMNS] for first in range(0, len(tiles), COLUMNS)]
+    heights = [max(tile.height for tile in row) + GAP for row in rows]
+    picture = Image.new("RGB", (len(rows[0]) * (SIDE + GAP) + GAP, sum(heights) + GAP), "white")
+    for number, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            picture.paste(tile, (GAP + column * (SIDE + GAP), GAP + sum(heights[:number])))
+    return picture
 
 
 def _chosen(content: dict) -> list[dict]:
@@ -79,7 +80,7 @@ def _chosen(content: dict) -> list[dict]:
     return list(chosen.values()) or content["images"][:IMAGES]
 
 
-def _tile(image: dict, root: Path, items: list[dict], names: dict, colours: dict, font) -> Image.Image:
+def _tile(image: dict, root: Path, items: list[dict], labels: dict, colours: dict, font) -> Image.Image:
     """An image below its name; as wide as SIDE, and at most TITLE + SIDE high."""
     content = np.frombuffer((root / image["file_name"]).read_bytes(), np.uint8)
     pixels = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # not imread: that cannot read turned TIFFs
@@ -89,126 +90,74 @@ def _tile(image: dict, root: Path, items: list[dict], names: dict, colours: dict
     tile = Image.new("RGB", (SIDE, TITLE + height), "white")
     tile.paste(Image.fromarray(cv2.resize(pixels, (width, height), interpolation=way)), (0, TITLE))
     draw = ImageDraw.Draw(tile)
-    draw.text((0, 2), _fitted(image["file_name"], font), "black", font)
+    draw.text((0, 2), _fitted(image["file_name"], SIDE, font), "black", font)
+    boxes, line = [], 2 if len(items) < CROWDED else 1
     for item in items:
         x, y, w, h = (value * scale for value in item["bbox"])
-        draw.rectangle((x, y + TITLE, x + w, y + h + TITLE), outline=colours[item["category_id"]], width=2)
-    named = items if len(items) < MANY else {item["category_id"]: item for item in reversed(items)}.values()
-    for item in named:
-        place = (item["bbox"][0] * scale, item["bbox"][1] * scale + TITLE)
-        _label(draw, names[item["category_id"]], place, colours[item["category_id"]], font)
+        boxes.append((x, y + TITLE, x + w, y + h + TITLE))
+        draw.rectangle(boxes[-1], outline=colours[item["category_id"]], width=line)
+    taken = []
+    for number in _named(items, colours):
+        label, colour = labels[items[number]["category_id"]], colours[items[number]["category_id"]]
+        taken.append(_free_place(label, boxes[number], taken, tile.height, font))
+        draw.rectangle(taken[-1], fill=colour)
+        draw.text((taken[-1][0] + 1, taken[-1][1]), label, "white" if colour == DARK else "black", font)
     return tile
 
 
-def _fitted(name: str, font) -> str:
-    """A name without its beginning where it is too long."""
-    short = name
-    while font.getlength(short) > SIDE:
-        name = name[1:]
-        short = f"...{name}"
+def _named(items: list[dict], colours: dict) -> list[int]:
+    """Which objects of an image get the name of their class: all; of many, those that no colour tells."""
+    if len(items) < MANY:
+        return list(range(len(items)))
+    first = {item["category_id"]: number for number, item in reversed(list(enumerate(items)))}
+    own = Counter(colours[category] for category in first)
+    return [
+        number
+        for number, item in enumerate(items)
+        if own[colours[item["category_id"]]] > 1 or first[item["category_id"]] == number
+    ]
+
+
+def _fitted(name: str, width: float, font) -> str:
+    """A name without its middle where it is wider than this, in pixels: its ends tell it from others."""
+    short, kept = name, len(name)
+    while kept > 2 and font.getlength(short) > width:
+        kept -= 1
+        short = f"{name[: kept // 2]}...{name[-(kept - kept // 2) :]}"
     return short
 
 
-def _label(draw: ImageDraw.ImageDraw, name: str, place: tuple[float, float], colour: str, font) -> None:
-    """The name of a class above the corner of its box, or below it at the border of the image."""
-    _, _, right, bottom = font.getbbox(name)
-    x = min(place[0], max(0, SIDE - right - 2))
-    y = place[1] - bottom - 2 if place[1] - bottom - 2 >= TITLE else place[1]
-    draw.rectangle((x, y, x + right + 2, y + bottom + 2), fill=colour)
-    draw.text((x + 1, y), name, "black", font)
+def _free_place(name: str, box: tuple, taken: list[tuple], bottom: int, font) -> tuple:
+    """Where the name of a box stands: above it, in it or below it, away from other names if possible.
 
-
-@dataclass(frozen=True)
-class Counts:
-    """What ``plot`` shows of a split: little, where its annotations are large.
-
-    ``objects``: by class. ``sides``: of each object, the square root of its box's area, in pixels.
-    ``images``: how many there are of each width and height.
+    Args: ``taken``: the places of other names; ``bottom``: where the picture ends.
     """
-
-    objects: dict[str, int]
-    sides: np.ndarray
-    images: dict[tuple[int, int], int]
-
-
-def count(content: dict) -> Counts:
-    """Count the objects and images of a split, which is in COCO's form."""
-    own = Counter(item["category_id"] for item in content["annotations"])
-    boxes = np.array([item["bbox"][2:] for item in content["annotations"]], np.float32).reshape(-1, 2)
-    return Counts(
-        {category["name"]: own[category["id"]] for category in content["categories"]},
-        np.sqrt(boxes.prod(axis=1)),
-        dict(Counter((image["width"], image["height"]) for image in content["images"])),
-    )
+    width, height = (side + 2 for side in font.getbbox(name)[2:])
+    left = min(box[0], max(0, SIDE - width))
+    places = [(left, top, left + width, top + height) for top in (box[1] - height, box[1], box[3])]
+    inside = [place for place in places if place[1] >= TITLE and place[3] <= bottom] or places[1:2]
+    free = [place for place in inside if not any(_overlap(place, other) for other in taken)]
+    return (free or inside)[0]
 
 
-def plot(counts: dict[str, Counts], target: Path) -> None:
-    """Write a PNG file: objects by class, sizes of objects and of images; each split has its colour."""
-    totals = Counter()
-    for one in counts.values():
-        totals.update(one.objects)
-    # Counter.update keeps classes without objects.
-    classes = [name for name, _ in totals.most_common(BARS)]
-    style = {"font.family": fonts.families("".join(classes)), "font.size": 9, "text.parse_math": False}
-    with matplotlib.rc_context(style):
-        figure = Figure((11, max(3.2, 1.2 + 0.22 * len(classes))), layout="constrained")
-        by_class, by_side, by_size = figure.subplots(1, 3)
-        _plot_classes(by_class, counts, classes, len(totals) - len(classes))
-        _plot_sides(by_side, counts)
-        _plot_images(by_size, counts)
-        for axes in (by_class, by_side, by_size):
-            axes.spines[["top", "right"]].set_visible(False)
-        encoded = io.BytesIO()
-        figure.savefig(encoded, format="png", dpi=110, metadata={"Software": None})
-    files.write_bytes(target, encoded.getvalue())
+def _overlap(one: tuple, other: tuple) -> bool:
+    return all(one[n] < other[n + 2] and other[n] < one[n + 2] for n in (0, 1))
 
 
-def _plot_classes(axes: Axes, counts: dict[str, Counts], classes: list[str], others: int) -> None:
-    height = 0.8 / len(counts)
-    for number, (split, one) in enumerate(counts.items()):
-        places = np.arange(len(classes)) + (number - (len(counts) - 1) / 2) * height
-        numbers = [one.objects.get(name, 0) for name in classes]
-        axes.barh(places, numbers, height, color=SPLITS[split], label=f"{split}: {sum(one.objects.values())}")
-    axes.set_yticks(range(len(classes)), [name if len(name) <= 24 else f"{name[:22]}..." for name in classes])
-    axes.invert_yaxis()
-    axes.set_title("objects by class" + (f" (without {others} rarer classes)" if others else ""))
-    axes.legend(frameon=False)
+def of_import(kept: Path, root: Path, folder: Path) -> None:
+    """Draw the pictures of an imported data set.
 
-
-def _plot_sides(axes: Axes, counts: dict[str, Counts]) -> None:
-    for split, one in counts.items():
-        share = np.full(len(one.sides), 100 / max(1, len(one.sides)))
-        axes.hist(
-            np.clip(one.sides, BINS[0], BINS[-1]), BINS, weights=share, color=SPLITS[split], histtype="step"
-        )
-    found = np.clip(
-        np.concatenate([[SMALL, LARGE], *(one.sides for one in counts.values())]), BINS[0], BINS[-1]
-    )
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(found.min() / 2, found.max() * 2)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    for limit in (SMALL, LARGE):
-        axes.axvline(limit, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(
-        title="size of objects",
-        xlabel="square root of the area, pixels\n(dotted: 32 and 96, as in COCO)",
-        ylabel="% of a split's objects",
-    )
-
-
-def _plot_images(axes: Axes, counts: dict[str, Counts]) -> None:
-    for number, (split, one) in enumerate(counts.items()):
-        sizes = np.array(list(one.images)).reshape(-1, 2)
-        share = np.array(list(one.images.values())) / max(1, sum(one.images.values()))
-        label = f"{split}: {sum(one.images.values())}"
-        area = (12 + 300 * share) * 0.6**number  # rings that do not hide each other
-        axes.scatter(*sizes.T, area, "none", edgecolors=SPLITS[split], linewidths=1.5, label=label)
-    axes.set(
-        title="size of images",
-        xlabel="width, pixels",
-        ylabel="height, pixels",
-        xlim=(0, None),
-        ylim=(0, None),
-    )
-    for handle in axes.legend(frameon=False).legend_handles:
-        handle.set_sizes([30])
+    Args:
+        kept: folder of its ``train.json``, ``val.json`` and perhaps ``test.json``.
+        root: the folder that names of images begin at.
+        folder: gets the pictures, ``SHEET`` and ``PLOT``.
+    """
+    found = {}
+    for split in counts.SPLITS:
+        if not (kept / f"{split}.json").exists():
+            continue
+        content = files.read_json(kept / f"{split}.json")  # one of them in memory: they may be large
+        found[split] = counts.count(content)
+        if split == "train":
+            sheet(content, root, folder / SHEET)
+    counts.plot(found, folder / PLOT)

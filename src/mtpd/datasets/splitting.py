@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import PurePosixPath
 
 from mtpd.datasets.changes import Changes
 
 COPY = re.compile(r"\.rf\.[0-9a-zA-Z]+$")  # of augmented copies: name.rf.hash
 NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$")
-BLOCKS = (20, 10, 5, 2, 1)  # consecutive numbers that stay together; the largest that gives enough groups
-FEWEST_GROUPS = 10
+BLOCKS = (20, 5, 1)  # consecutive numbers that stay together; one block is cut, into smaller ones
+
+Groups = dict[str, list[str]]  # names of images by what they belong to
 
 
 def original(name: str) -> str:
@@ -23,50 +25,88 @@ def original(name: str) -> str:
 def split(content: dict, fraction: float, seed: int, changes: Changes) -> tuple[dict, dict]:
     """Divide one set into two for training and validation.
 
-    An image's side follows from a hash of its name, so added images move no other. Only a class that one side
-    would not have moves a group.
+    All images have an order that follows from a hash of each name, whatever folders are called. The first
+    ones validate, as many as make the fraction. So an image that is added moves at most one other, over the
+    border; more only where copies of an image, or a class that one side would not have, decide.
     """
-    groups, block = _groups(content["images"])
-    order = sorted(groups, key=lambda key: _position(key, seed))
-    chosen = {key for key in order if _position(key, seed) < fraction}
-    _share_classes(order, groups, _classes(content), chosen)
+    names = [image["file_name"] for image in content["images"]]
+    places = _places(names)
+    groups = _groups(content["images"], places)
+    target = min(max(round(fraction * len(names)), 1), len(names) - 1)
+    order = sorted(groups, key=lambda key: min(_position(places[name], seed) for name in groups[key]))
+    chosen = _choose(order, groups, _classes(content), target)
     val_names = {name for key in chosen for name in groups[key]}
     val = _part(content, val_names, True)
     train = _part(content, val_names, False)
     if not val["images"] or not train["images"]:
-        changes.stop(f"{len(content['images'])} images cannot be divided into two splits; give dataset.val")
-    told = f"; numbered names stay together in blocks of {block}" if block > 1 else ""
+        changes.stop(
+            f"{len(names)} images cannot be divided into two splits: add images, or give dataset.train and"
+            " dataset.val in place of dataset.source"
+        )
     changes.note(
         f"one set: divided by image into {len(train['images'])} for train and {len(val['images'])} for val"
-        f" (val_fraction {fraction:g}, seed {seed}), in {len(groups)} groups; copies of one image stay"
-        f" together{told}"
+        f" (dataset.val.fraction {fraction:g}, dataset.val.seed {seed})"
+        + _told(groups, places, abs(len(val["images"]) - target))
     )
     return train, val
 
 
-def _groups(images: list[dict]) -> tuple[dict[str, list[str]], int]:
-    """Names of images by what they belong to, and the length of the blocks of numbers."""
-    for block in BLOCKS:
-        groups: dict[str, list[str]] = defaultdict(list)
-        first: dict[str, str] = {}  # the group of the bytes
-        for image in sorted(images, key=lambda image: image["file_name"]):
-            key = _key(original(image["file_name"]), block)
-            groups[first.setdefault(image.get("_digest") or key, key)].append(image["file_name"])
-        if len(groups) >= FEWEST_GROUPS:
-            break
-    return groups, block
+def _told(groups: Groups, places: dict[str, str], beside: int) -> str:
+    """What stays together. Args: ``beside``, images more or less than the fraction makes."""
+    copies = len(groups) < len(places)
+    told = f"; copies of one image stay together, in {len(groups)} groups" if copies else ""
+    if len({_block(place, BLOCKS[0]) for place in places.values()}) < len(groups):
+        told += f"; numbered names stay together in blocks of {BLOCKS[0]}, but one at the border"
+    return told + ("; nearer to the fraction, a class or copies would be divided" if beside > 1 else "")
 
 
-def _key(name: str, block: int) -> str:
-    match = NUMBER.match(name)
+def _places(names: list[str]) -> dict[str, str]:
+    """What the position of each image follows from: its own name; with folders where two have such names."""
+    folders = defaultdict(set)
+    for name in names:
+        folders[_block(_own(name), BLOCKS[0])].add(str(PurePosixPath(name).parent))
+    places = {}
+    for name in names:
+        same = folders[_block(_own(name), BLOCKS[0])]
+        folder = PurePosixPath(name).parent.relative_to(os.path.commonpath(same))
+        places[name] = str(folder / _own(name)) if len(same) > 1 else _own(name)
+    return places
+
+
+def _own(name: str) -> str:
+    return original(PurePosixPath(name).name)
+
+
+def _groups(images: list[dict], places: dict[str, str]) -> Groups:
+    """Images of one name, without what copies add, or of the same bytes; by the first name of each group."""
+    same: dict[str, str] = {}
+
+    def first(key: str) -> str:
+        while same.setdefault(key, key) != key:
+            key = same[key]
+        return key
+
+    for image in images:
+        place = places[image["file_name"]]
+        same[first(f"bytes {image.get('_digest') or place}")] = first(f"name {place}")
+    groups: Groups = defaultdict(list)
+    for name in sorted(places):
+        groups[first(f"name {places[name]}")].append(name)
+    return groups
+
+
+def _block(place: str, length: int) -> str:
+    """A name, with the number of its block in place of its own."""
+    match = NUMBER.match(place)
     if not match or len(match[2]) > 9:  # a hash or a time, no count
-        return name
-    return f"{match[1]}{int(match[2]) // block}#{match[3]}"
+        return place
+    return f"{match[1]}{int(match[2]) // length}#{match[3]}"
 
 
-def _position(key: str, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _position(place: str, seed: int) -> tuple[bytes | str, ...]:
+    """Where an image stands in the order: near those of its block, and of its smaller block."""
+    texts = (f"{seed}:{_block(place, length)}" for length in BLOCKS)
+    return (*(hashlib.sha256(text.encode()).digest()[:8] for text in texts), place)
 
 
 def _classes(content: dict) -> dict[str, set[int]]:
@@ -78,22 +118,36 @@ def _classes(content: dict) -> dict[str, set[int]]:
     return found
 
 
-def _share_classes(order: list[str], groups: dict[str, list[str]], classes: dict, chosen: set[str]) -> None:
-    """Move groups so that both sides have every class that is in two groups, the rarest first."""
-    if len(order) < 2:
-        return
-    if not chosen:
-        chosen.add(order[0])
-    if len(chosen) == len(order):
-        chosen.remove(order[-1])
-    of_group = {key: set().union(*(classes.get(name, ()) for name in groups[key])) for key in order}
-    counts = Counter(one for key in order for one in of_group[key])
-    for wanted in sorted(counts, key=lambda one: (counts[one], one)):
-        having = [key for key in order if wanted in of_group[key]]
-        if not any(key not in chosen for key in having):
-            chosen.remove(having[-1])
-        if len(having) > 1 and not any(key in chosen for key in having):
-            chosen.add(having[0])
+def _choose(order: list[str], groups: Groups, classes: dict[str, set[int]], target: int) -> set[str]:
+    """The groups to validate with: what classes need, then the first ones, up to a number of images."""
+    val, train = _for_classes(order, groups, classes)
+    size = sum(len(groups[key]) for key in val)
+    free = [key for key in order if key not in val | train]
+    for key in free:
+        grown = size + len(groups[key])
+        if abs(grown - target) < abs(size - target):
+            val.add(key)
+            size = grown
+    if free and not val:  # all are too large
+        val.add(min(free, key=lambda key: len(groups[key])))
+    return val
+
+
+def _for_classes(order: list[str], groups: Groups, classes: dict) -> tuple[set[str], set[str]]:
+    """Groups that val and train need so that both have every class that is in two, the rarest first."""
+    having = defaultdict(list)
+    for key in order:
+        for one in set().union(*(classes.get(name, ()) for name in groups[key])):
+            having[one].append(key)
+    val, train = set(), set()
+    for one in sorted(having, key=lambda one: (len(having[one]), one)):
+        own = having[one]
+        if train.isdisjoint(own):
+            train.add(next((key for key in reversed(own) if key not in val), own[-1]))
+            val -= train
+        if val.isdisjoint(own):
+            val |= set([key for key in own if key not in train][:1])
+    return val, train
 
 
 def _part(content: dict, names: set[str], inside: bool) -> dict:

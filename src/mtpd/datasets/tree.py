@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 IMAGES = re.compile(
     r"\.(jpe?g|jpe|jfif|png|bmp|dib|tiff?|webp|p[pgbn]m|jp2|gif|avif|heic|tga|pcx)$", re.IGNORECASE
 )
+ARCHIVE = re.compile(r"\.(zip|tar|tgz|tar\.\w+|gz|bz2|xz|zst|rar|7z)$", re.IGNORECASE)
 SKIPPED = frozenset({"__macosx", "runs", "wandb", "mlruns", "node_modules", "__pycache__"})
 WORDS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -71,13 +72,20 @@ def place_of(path: str) -> tuple[str, ...]:
 
 
 class Labels:
-    """The label files of images, by the folders and names that both have."""
+    """The label files of images, by the folders and names that both have.
+
+    Attributes:
+        doubles: a second file for the same images, by the first one, which is taken.
+    """
 
     def __init__(self, labels: Iterable[str]):
         self._by_place: dict[tuple, str] = {}
         self._by_stem: dict[str, list[str]] = {}
+        self.doubles: dict[str, str] = {}
         for path in labels:
-            self._by_place.setdefault(place_of(path), path)
+            first = self._by_place.setdefault(place_of(path), path)
+            if first != path:
+                self.doubles.setdefault(first, path)
             self._by_stem.setdefault(PurePosixPath(path).stem, []).append(path)
 
     def of(self, path: str) -> str | None:

@@ -54,7 +54,7 @@ def read(files: list[str], classes: list[str], tree: Tree, changes: Changes) -> 
             changes.totals["images"] += 1
             changes.leave_out("images", "whose XML file is damaged", path)
             continue
-        image = {"id": len(content["images"]) + 1, "file_name": partners.of(path) or _listed_name(root, path)}
+        image = {"id": len(content["images"]) + 1, "file_name": _image_of(path, root, partners, changes)}
         for side in ("width", "height"):
             if text := root.findtext(f"size/{side}"):
                 image[side] = _number(text)
@@ -62,6 +62,17 @@ def read(files: list[str], classes: list[str], tree: Tree, changes: Changes) -> 
         boxes += [(image["id"], path, item) for item in root.iter("object")]
     _add_objects(content, boxes, classes, changes)
     return content
+
+
+def _image_of(path: str, root: ElementTree.Element, partners: Labels, changes: Changes) -> str:
+    """The image of an XML file: of two that fit, as a.jpg and a.png, the one that it names."""
+    listed, found = _listed_name(root, path), partners.of(path)
+    other = partners.doubles.get(found)
+    if other is None:
+        return found or listed
+    taken, left = (other, found) if PurePosixPath(other).name == listed else (found, other)
+    changes.note(f"{path} fits two images: took {taken}, not {left}")
+    return taken
 
 
 def _listed_name(root: ElementTree.Element, path: str) -> str:

@@ -6,22 +6,50 @@ bits and brings a video decoder; datumaro needs an older Pillow than ours.
 
 from __future__ import annotations
 
+import filecmp
+import math
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from mtpd.datasets.changes import Changes
+from mtpd.datasets.changes import NAMED, Changes
 from mtpd.datasets.tree import Labels, Tree
 from mtpd.datasets.yolo_settings import CLASS_FILES, Settings
 
 DECIMALS = 3  # of pixels: labels have six decimals of the image
+FIRST_ID = 1  # of the class that label files call 0
+MOST = 0.5  # of the images
 LINES = 100  # of a text file, which tell whether it is a label file
 
 
-def labels_of(tree: Tree) -> dict[str, str]:
+def labels_of(tree: Tree, changes: Changes) -> dict[str, str]:
     """The label file of each image that has one."""
-    partners = Labels(tree.of_kind(".txt"))
-    found = {image: partners.of(image) for image in tree.images}
-    return {image: label for image, label in found.items() if label and _is_label(tree.folder / label)}
+    partners = Labels(path for path in tree.of_kind(".txt") if _is_label(tree.folder / path))
+    found = {image: label for image in tree.images if (label := partners.of(image))}
+    _tell_doubles(found, partners.doubles, tree, changes)
+    return found
+
+
+def _tell_doubles(labels: dict[str, str], doubles: dict[str, str], tree: Tree, changes: Changes) -> None:
+    """Say which of two label files was taken, and which images share one; stop if the two differ."""
+    images: dict[str, list[str]] = {}
+    for image, label in labels.items():
+        images.setdefault(label, []).append(image)
+    if shared := [f"{label}: {' and '.join(own)}" for label, own in images.items() if len(own) > 1]:
+        changes.note(f"{len(shared)} label files fit several images ({', '.join(shared[:NAMED])})")
+    pairs = [(label, doubles[label]) for label in images if label in doubles]
+    unlike = [
+        f"{one} and {other}"
+        for one, other in pairs
+        if not filecmp.cmp(tree.folder / one, tree.folder / other, shallow=False)
+    ]
+    if unlike:
+        changes.stop(
+            f"{len(unlike)} images have two label files that differ: {', '.join(unlike[:NAMED])}; take the"
+            f" wrong ones out of {tree.folder}"
+        )
+    elif pairs:
+        told = [f"{one}, not {other}" for one, other in pairs[:NAMED]]
+        changes.note(f"{len(pairs)} images have two equal label files: took {'; '.join(told)}")
 
 
 def _is_label(path: Path) -> bool:
@@ -62,21 +90,52 @@ def read(
             continue
         lines = (folder / labels[path]).read_text(encoding="utf-8-sig", errors="replace").splitlines()
         for line in filter(str.strip, lines):
-            _read_line(line, number, f"{labels[path]}: {line[:60]!r}", settings.keypoints, content, changes)
-    content["categories"] = [{"id": n, "name": name} for n, name in enumerate(settings.names, start=1)]
+            _read_line(line, number, f"{labels[path]}: {line[:60]!r}", settings, content, changes)
+    content["categories"] = [{"id": n, "name": name} for n, name in enumerate(settings.names, FIRST_ID)]
     return content
 
 
-def _read_line(line: str, image: int, which: str, keypoints: int, content: dict, changes: Changes) -> None:
+def check_labels(images: list[str], labels: dict[str, str], tree: Tree, allowed: float, changes: Changes):
+    """Stop if most images of a split have no label file: that more likely is a mistake than background.
+
+    Args:
+        images: of the split; also those of label files whose image is missing.
+        labels: by image.
+        allowed: the share of images that may be without, if it is larger than half.
+    """
+    there = set(tree.images)
+    present = [path for path in images if path in there]
+    without = [path for path in present if path not in labels]
+    if len(without) <= max(MOST, allowed) * len(present):
+        return
+    lonely = len(images) - len(present)
+    changes.stop(
+        f"{len(without)} of {len(present)} images have no label file ({', '.join(without[:NAMED])})"
+        + (f", and {lonely} label files have no image" if lonely else "")
+        + ": a label file has the name of its image and the suffix .txt, beside it or in labels/ in place of"
+        " images/. If these images have no objects, write empty label files for them, or set"
+        f" dataset.allowed_share to {math.ceil(100 * len(without) / len(present)) / 100:g}"
+    )
+
+
+def _read_line(
+    line: str, image: int, which: str, settings: Settings, content: dict, changes: Changes
+) -> None:
+    problem, count = None, len(settings.names)
     try:
         label, *numbers = map(float, line.replace(",", " ").split())
-        box, polygon = _shape(numbers, keypoints)
+        box, polygon = _shape(numbers, settings.keypoints)
+        if label not in range(count):
+            names = f"{settings.named_in or 'no file of names'}: {count} names, for 0 to {count - 1}"
+            problem = f"of class numbers without a name ({names})"
     except ValueError:
+        problem = "lines that are neither a box nor a polygon"
+    if problem:
         changes.totals["objects"] += 1
-        changes.leave_out("objects", "lines that are neither a box nor a polygon", which)
+        changes.leave_out("objects", problem, which)
         return
-    item = {"id": len(content["annotations"]) + 1, "image_id": image, "category_id": label + 1, "bbox": box}
-    item["iscrowd"] = 0
+    item = {"id": len(content["annotations"]) + 1, "image_id": image, "category_id": label + FIRST_ID}
+    item |= {"bbox": box, "iscrowd": 0}
     if polygon:
         item["segmentation"] = [polygon]
     content["annotations"].append(item)

@@ -24,37 +24,53 @@ class Settings:
     Attributes:
         file: where it stands; None if there is none.
         names: classes in order; None if they have no names.
+        named_in: the file that has the names.
         splits: folders and lists of images by split, as written there.
         keypoints: numbers that follow each box.
     """
 
     file: str | None = None
     names: list[str] | None = None
+    named_in: str | None = None
     splits: dict[str, list[str]] = field(default_factory=dict)
     keypoints: int = 0
 
 
 def settings_of(tree: Tree, changes: Changes) -> Settings:
     """The settings of the YOLO data in a folder."""
+    found, broken = _first_settings(tree)
+    if not found.names:
+        _read_class_file(found, tree)
+    for text in broken:
+        if found.names:
+            changes.note(f"{text}: not read")
+        else:
+            changes.stop(f"{text}: correct it, because nothing else names the classes")
+    return found
+
+
+def _first_settings(tree: Tree) -> tuple[Settings, list[str]]:
+    """What the first file of settings says, and what is wrong with those before it."""
+    broken = []
     for path in sorted(
         tree.of_kind(".yaml", ".yml"), key=lambda path: (path.count("/"), "data" not in path, path)
     ):
-        content = _parsed(tree.folder / path, changes)
-        if isinstance(content, dict) and ("names" in content or {"train", "val"} <= content.keys()):
-            found = _settings(path, content)
-            found.names = found.names or _class_file(tree)
-            return found
-    return Settings(names=_class_file(tree))
+        content, problem = _parsed(tree.folder / path)
+        if problem:
+            broken.append(f"{path} is not YAML ({problem})")
+        elif isinstance(content, dict) and ("names" in content or {"train", "val"} <= content.keys()):
+            return _settings(path, content), broken
+    return Settings(), broken
 
 
-def _class_file(tree: Tree) -> list[str] | None:
-    """The classes that a text file lists, a name a line."""
+def _read_class_file(settings: Settings, tree: Tree) -> None:
+    """Take the classes that a text file lists, a name a line."""
     files = [path for path in tree.files if PurePosixPath(path).name.lower() in CLASS_FILES]
     if not files:
-        return None
-    path = tree.folder / min(files, key=lambda path: (path.count("/"), path))
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip()] or None
+        return
+    settings.named_in = min(files, key=lambda path: (path.count("/"), path))
+    lines = (tree.folder / settings.named_in).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    settings.names = [line.strip() for line in lines if line.strip()] or None
 
 
 def folder_elsewhere(settings: Settings, tree: Tree) -> Path | None:
@@ -70,20 +86,21 @@ def folder_elsewhere(settings: Settings, tree: Tree) -> Path | None:
     return common
 
 
-def _parsed(path: Path, changes: Changes):
-    """The first document, all scalars as text: a class may be called ``no`` or ``1``."""
+def _parsed(path: Path) -> tuple[object, str]:
+    """The first document, all scalars as text: a class may be called ``no`` or ``1``; and what is wrong."""
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     for attempt in (text, text.replace("\\", "/")):
         try:
-            return next(iter(yaml.load_all(attempt, Loader=yaml.BaseLoader)), None)
-        except yaml.YAMLError:
-            continue
-    changes.note(f"{path} is not YAML: not read")
-    return None
+            return next(iter(yaml.load_all(attempt, Loader=yaml.BaseLoader)), None), ""
+        except yaml.MarkedYAMLError as error:
+            problem = f"line {error.problem_mark.line + 1}: {error.problem}"
+        except yaml.YAMLError as error:  # characters that no YAML has
+            problem = str(error).splitlines()[0]
+    return None, problem
 
 
 def _settings(path: str, content: dict) -> Settings:
-    found = Settings(path, _names(content.get("names")))
+    found = Settings(path, _names(content.get("names")), path)
     for split, keys in SPLITS.items():
         entry = next((content[key] for key in keys if content.get(key)), None)
         entries = entry if isinstance(entry, list) else [entry] if isinstance(entry, str) else []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+NAME_IN_WORDS = "letters (without accents), digits, '_', '.' and '-', with a letter or digit at the beginning"
 STAGE = rf"{NAME}(?:~{NAME})*@[1-9][0-9]*"
 CHAIN = rf"{STAGE}(?:\+{STAGE})*"
 NO_TEACHER = "none"

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from mtpd import files
-from mtpd.datasets import content
-from mtpd.experiment import identity
-from mtpd.experiment.layout import Layout
-from mtpd.experiment.schema import Dataset, Experiment, Fraction
+from mtpd.datasets import IMPORT_VERSION, content
+from mtpd.experiment.layout import Layout, imported
+from mtpd.experiment.schema import OF_IMPORTS, Dataset, Experiment, Fraction, Split
 
 SPLITS = ("train", "val")
+NOT_IMPORTED = "not imported yet"  # in place of the content of a split
 
 
 def split(experiment: Experiment, layout: Layout, name: str) -> dict[str, str]:
-    """A split's annotation file and folder of images."""
-    dataset = experiment.dataset
+    """A split's annotation file and folder of images, as jobs read them."""
+    dataset, found = experiment.dataset, layout.split(name)
     if dataset.generate:
-        return layout.split(name)
-    if dataset.source:
-        return {**layout.split(name), "images": dataset.source}
-    return getattr(dataset, name).model_dump()
+        return found
+    own = getattr(dataset, name)
+    given = own if isinstance(own, Split) else dataset.train
+    return {**found, "images": dataset.source or given.images}
 
 
 def annotations(experiment: Experiment, layout: Layout) -> dict[str, str]:
@@ -35,33 +36,50 @@ def dataset(experiment: Experiment, layout: Layout, splits: tuple[str, ...] = SP
 
 
 def _split_with_content(experiment: Experiment, layout: Layout, name: str) -> dict:
-    """A split with what is in its annotation file: its hash, or what it is generated from."""
-    found = split(experiment, layout, name)
+    """A split with what is in it: what it is generated from, or the hash of what was imported."""
     generate = experiment.dataset.generate
     if generate:
         made_of = {"images": getattr(generate, name), **generate.model_dump(include={"size", "seed"})}
-    elif experiment.dataset.source:
-        made_of = identity.digest(data_import(experiment.dataset))
     else:
-        made_of = files.known_sha256(found["annotations"])
-    return {**found, "content": made_of}
+        report = import_report(experiment.dataset)
+        made_of = report["splits"][name]["content"] if report else NOT_IMPORTED
+    return {**split(experiment, layout, name), "content": made_of}
+
+
+def data_import(dataset: Dataset) -> dict | None:
+    """What the import of a data set is told and depends on; None for one that is generated."""
+    if dataset.generate:
+        return None
+    spec = {**dataset.model_dump(include=set(OF_IMPORTS)), "version": IMPORT_VERSION}
+    if dataset.source:
+        spec |= {"source": dataset.source, "content": _in_folder(dataset.source)}
+    else:
+        spec["train"] = _given(dataset.train)
+    if dataset.test:
+        spec["test"] = _given(dataset.test)
+    if isinstance(dataset.val, Split):
+        return {**spec, "val": _given(dataset.val)}
+    val = dataset.val or Fraction()
+    return {**spec, "val_fraction": val.fraction, "seed": val.seed}
+
+
+def _given(split: Split) -> dict:
+    there = Path(split.annotations).is_file()
+    found = [files.known_sha256(split.annotations) if there else None, _in_folder(split.images)]
+    return {**split.model_dump(), "content": found}
 
 
 _in_folder = cache(content.digest)
 
 
-def data_import(dataset: Dataset) -> dict | None:
-    """What the import of a data set is told and depends on, if it has a ``source``."""
-    if dataset.generate or not dataset.source:
-        return None
-    val = dataset.val or Fraction()
-    return {
-        "source": dataset.source,
-        "content": _in_folder(dataset.source),
-        "val_fraction": val.fraction,
-        "seed": val.seed,
-        **dataset.model_dump(include={"classes", "strict", "allowed_share"}),
-    }
+def import_report(dataset: Dataset) -> dict | None:
+    """What the import of a data set says, as its files are now; None if it has to be imported yet."""
+    told = data_import(dataset)
+    path = Path(imported(told), "import.json")
+    return _read(path) if told and path.exists() else None
+
+
+_read = cache(files.read_json)
 
 
 def stood_in_for(experiment: Experiment) -> str | None:

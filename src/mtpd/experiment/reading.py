@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mtpd.experiment import consistency, includes, rows, sources, yaml_files
+from mtpd.experiment import chains, consistency, includes, rows, sources, yaml_files
 from mtpd.experiment.errors import ConfigError, expected
 from mtpd.experiment.rehearsal import rehearsed
-from mtpd.experiment.schema import Experiment
+from mtpd.experiment.schema import Dataset, Experiment
 
 EXAMPLES = {"seeds": "[0, 1, 2]", "scale": "[96, 96]"}  # of lists that one value does not suggest
 
@@ -45,6 +45,19 @@ def _with_known_names(config: dict[str, Any], source: str) -> Experiment:
     if wrong := consistency.unknown_names(experiment):
         raise _config_error(source, wrong)
     return experiment
+
+
+def load_dataset(keys: dict[str, Any], source: str) -> Dataset:
+    """The part ``dataset`` of an experiment file by itself.
+
+    Raises:
+        ConfigError: a line for each wrong key.
+    """
+    try:
+        return Dataset.model_validate(keys)
+    except ValidationError as error:
+        wrong = [_describe({**item, "loc": ("dataset", *item["loc"])}) for item in error.errors()]
+        raise _config_error(source, wrong) from None
 
 
 def _consistent(experiment: Experiment, source: str) -> Experiment:
@@ -132,6 +145,8 @@ def _describe(error: dict[str, Any]) -> str:
         return f"{where}: unknown key; {expected(str(error['loc'][-1]), _keys_at(error['loc'][:-1]))}"
     if error["type"] == "value_error":
         return f"{where.removesuffix('.[key]')}: {error['ctx']['error']}".removeprefix(": ")
+    if error.get("ctx", {}).get("pattern") == f"^{chains.NAME}$":
+        return f"{where}: found {error['input']!r}; expected {chains.NAME_IN_WORDS}"
     if error["type"] == "missing":
         return f"{where}: missing"
     if error["loc"][-1] == "[key]":

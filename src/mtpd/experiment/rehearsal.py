@@ -10,8 +10,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from mtpd.experiment import chains, rows
-from mtpd.experiment.layout import REHEARSAL, Layout
+from mtpd.experiment import chains, data_specs, rows
+from mtpd.experiment.layout import REHEARSAL, Layout, imported
 from mtpd.experiment.recipe_schema import Recipe
 from mtpd.experiment.schema import (
     SEVERAL_CHAINS,
@@ -54,17 +54,23 @@ def _dataset(dataset: Dataset) -> Dataset:
     """A generated one. Where the real one is on disk, it still names it: the class names are read there."""
     scale = _small(dataset.scale)
     drawn = Generate(train=TRAINING_IMAGES, val=VALIDATION_IMAGES, size=scale[1])
-    imported = Split(**Layout("", dataset.name).split("train")) if dataset.source else dataset.train
     return dataset.model_copy(
         update={
             "source": None,
-            "train": imported,
+            "train": _with_classes(dataset),
             "name": f"{REHEARSAL}/{dataset.name}",
             "generate": drawn,
             "scale": scale,
             "min_image_side": min(dataset.min_image_side, LEAST_SIDE),
         }
     )
+
+
+def _with_classes(dataset: Dataset) -> Split | None:
+    """Where the names of the classes are: in the import of the data, or in what is to be imported."""
+    if data_specs.import_report(dataset):
+        return Split(annotations=f"{imported(data_specs.data_import(dataset))}/train.json", images=".")
+    return Split(**Layout("", dataset.name).split("train")) if dataset.source else dataset.train
 
 
 def _small(scale: tuple[int, int]) -> tuple[int, int]:

@@ -66,6 +66,9 @@ class Archive(Model):
     files: int = Field(ge=1, description="how many are in the folder")
 
 
+OF_IMPORTS = ("classes", "strict", "allowed_share")  # keys of a data set that only its import reads
+
+
 class Dataset(Model):
     """A data set: a folder in a form that people have, two COCO files, or generated."""
 
@@ -74,16 +77,17 @@ class Dataset(Model):
         None, description="folder of a data set (COCO, YOLO, Pascal VOC), which the first job imports"
     )
     classes: Classes | None = Field(
-        None, description="of 'source': the classes to take, or new names with the classes that they join"
+        None, description="the classes to take, or new names with the classes that they join"
     )
-    strict: bool = Field(False, description="of 'source': refuse whatever an import would change")
+    strict: bool = Field(False, description="refuse whatever the import would change")
     allowed_share: float = Field(
-        0.05, ge=0, le=1, description="of 'source': share of images or of objects that may be unusable"
+        0.05, ge=0, le=1, description="share of images or of objects that the import may leave out"
     )
     generate: Generate | None = None
     train: Split | None = None
     val: Validation | None = Field(
-        None, description="with 'source', a fraction to validate with if it has no such split"
+        None,
+        description="its own files; or, where there is no such split, the fraction to take out of 'train'",
     )
     test: Split | None = Field(None, description="beside 'train' and 'val': is reported, and chooses nothing")
     download: dict[Folder, Archive] = Field(
@@ -92,10 +96,6 @@ class Dataset(Model):
     )
     scale: Scale = Field(
         (1333, 800), description="width and height that images are resized to fit into, pixels"
-    )
-    skip_bad_boxes: bool = Field(
-        False,
-        description="train without boxes that are empty or outside their image; if false, they are an error",
     )
     skip_empty_images: bool = Field(
         True, description="train without the images that have no object, as mmdet does"
@@ -109,16 +109,17 @@ class Dataset(Model):
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
-        split = bool(self.train or self.test) or isinstance(self.val, Split)
-        if sum((self.source is not None, self.generate is not None, split)) != 1:
-            raise ValueError("give one of 'source', 'generate', and both of 'train' and 'val'")
-        if split and not (self.train and isinstance(self.val, Split)):
-            raise ValueError("give annotations and images of both 'train' and 'val'; or 'source', a folder")
-        of_imports = ("classes", "strict", "allowed_share")
-        given = [key for key in of_imports if getattr(self, key) != type(self).model_fields[key].default]
-        given += ["val"] * isinstance(self.val, Fraction)
-        if self.source is None and given:
-            raise ValueError(f"{', '.join(given)}: only for an import; give 'source', a folder")
+        if sum(form is not None for form in (self.source, self.generate, self.train)) != 1:
+            raise ValueError("give one of 'source', a folder; 'train' and 'val'; 'generate'")
+        if self.train and self.val is None:
+            raise ValueError("give 'val', too: annotations and images, or a fraction to take out of 'train'")
+        if self.train is None and isinstance(self.val, Split):
+            raise ValueError("val: found annotations and images; expected those of 'train' beside them")
+        if self.test and not (self.train and isinstance(self.val, Split)):
+            raise ValueError("test: found annotations and images; expected those of 'train' and 'val', too")
+        changed = [key for key in OF_IMPORTS if getattr(self, key) != type(self).model_fields[key].default]
+        if self.generate and (given := [*changed, *["val"] * (self.val is not None)]):
+            raise ValueError(f"{', '.join(given)}: only for data that are imported, not for 'generate'")
         return self
 
 

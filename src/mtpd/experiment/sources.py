@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.schema import MMDET, Detector, Experiment
+from mtpd.experiment.schema import MMDET, Detector, Experiment, Split
 
 PAPER_RESULTS = "config/paper/results.csv"  # of this project
 
@@ -38,11 +38,12 @@ def named_data(experiment: Experiment) -> dict[str, str]:
         return {}
     if dataset.source:
         return {"dataset.source": dataset.source}
+    splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return {
-        f"dataset.{split}.{key}": path
-        for split in ("train", "val", "test")
-        if (given := getattr(dataset, split))
-        for key, path in given.model_dump().items()
+        f"dataset.{name}.{key}": path
+        for name, split in splits.items()
+        if isinstance(split, Split)
+        for key, path in split.model_dump().items()
     }
 
 

@@ -157,9 +157,8 @@ def pool_members(experiment: Experiment, student: str, pool: str) -> list[str]:
 
 def checks(experiment: Experiment, layout: Layout) -> dict:
     """What ``mtpd.checks`` looks at before the first job."""
-    settings = experiment.dataset.model_dump(include={"skip_bad_boxes"})
     generate = experiment.dataset.generate
-    settings |= {"generated": bool(generate)}
+    settings: dict = {"generated": bool(generate)}
     settings |= {
         f"{name}_images": getattr(generate, name) if generate else None for name in data_specs.SPLITS
     }

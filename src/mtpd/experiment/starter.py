@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import yaml
 
-TEMPLATE = "starter.yaml"
+TEMPLATE, STOPPED = "starter.yaml", "starter_stopped.yaml"
 LEAST_SIDE = 32  # pixels, of dataset.scale
 
 
@@ -44,7 +45,7 @@ STEP = 50  # max_per_img is a multiple of it
 
 def write(
     name: str,
-    source: str,
+    dataset: dict,
     train: dict,
     val: dict,
     classes: list[str],
@@ -55,8 +56,8 @@ def write(
     """The text of the experiment file, and the numbers in it.
 
     Args:
-        name: of the experiment and its data set.
-        source: folder of the data.
+        name: of the experiment.
+        dataset: its keys that are known already, as in the file.
         train, val: of ``mtpd.datasets.numbers.of_split``.
         classes: their names.
         one_set: whether the validation split is taken out of the only set there is.
@@ -67,25 +68,50 @@ def write(
     epochs = _epochs(train["count"], sizes)
     most_objects = max(train["most_objects"], val["most_objects"])
     numbers = {
-        "scale": _scale(train["size"], train["object_side"], sizes),
+        "scale": dataset.get("scale") or _scale(train["size"], train["object_side"], sizes),
         "epochs": epochs,
         "teacher_epochs": epochs + math.ceil(epochs / 2),
         "batch": sizes.batch,
         "probe_images": min(200, train["count"]),
         "max_per_img": max(sizes.found, math.ceil(most_objects / STEP) * STEP),
     }
-    folder = Path(__file__).parent
+    given = {key: value for key, value in dataset.items() if key != "scale"}
+    content = {"name": name, "given": given, "train": train, "val": val, "classes": classes}
+    content |= {"one_set": one_set, "gpus": gpus, "threads": threads}
+    content |= {"sizes": sizes, "most_objects": most_objects, **numbers}
+    return _rendered(TEMPLATE, content), numbers
+
+
+def write_stopped(name: str, source: str, stops: list[str], again: str) -> str:
+    """The text of a file that has the data set only, with the keys that can help an import to go on.
+
+    Args:
+        name: of the experiment and its data set.
+        source: folder of the data.
+        stops: why the import stopped.
+        again: the command that goes on.
+    """
+    lines = [line for stop in stops for line in stop.splitlines()]
+    return _rendered(STOPPED, {"name": name, "source": source, "again": again, "stops": lines})
+
+
+def _rendered(template: str, content: dict) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    content = {"name": name, "source": source, "train": train, "val": val, "classes": classes}
-    content |= {"one_set": one_set, "gpus": gpus, "threads": threads}
-    content |= {"sizes": sizes, "most_objects": most_objects, **numbers}
-    return environment.get_template(TEMPLATE).render(content), numbers
+    environment.filters["yaml"] = _as_yaml
+    return environment.get_template(template).render(content)
+
+
+def _as_yaml(content: dict) -> str:
+    """Keys in their order, a line each."""
+    options = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 10**6}
+    values = {key: yaml.safe_dump([value], **options).strip()[1:-1] for key, value in content.items()}
+    return "\n".join(f"{key}: {value}" for key, value in values.items())
 
 
 def _epochs(images: int, sizes: Sizes) -> int:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mtpd import files
 from mtpd.experiment import data_specs
-from mtpd.experiment.layout import imported
 from mtpd.experiment.schema import Dataset
 
 SPLIT = "test"
@@ -16,6 +12,5 @@ WITH = "tested_with"  # in a row of rows.json: ``identity.digest`` of what its t
 
 def has_test(dataset: Dataset) -> bool:
     """Whether a data set has a test split. Its import finds out, so before that there is none."""
-    told = data_specs.data_import(dataset)
-    report = Path(imported(told), "import.json") if told else None
-    return bool(report and report.exists() and SPLIT in files.read_json(report)["splits"])
+    report = data_specs.import_report(dataset)
+    return bool(report) and SPLIT in report["splits"]

@@ -1,5 +1,18 @@
 """Titles and captions of the report page, for readers who have not read the paper; in their order."""
 
+OF_DATA = {
+    "train_samples": (
+        "Training images, as they are trained with",
+        "Up to twelve training images with their boxes and classes, under the names of their files; images "
+        "with rare classes come first. Are the boxes around the objects, and are the names right?",
+    ),
+    "counts": (
+        "How many objects, and how large",
+        "Objects by class, the sizes of objects and the sizes of images, of each split. Both splits should "
+        "look alike: otherwise AP judges the detectors by other data than they have learnt from.",
+    ),
+}
+
 CAPTIONS = {
     "comparison": (
         "Is a sequence of teachers better?",

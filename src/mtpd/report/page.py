@@ -13,14 +13,21 @@ from matplotlib import pyplot as plt
 
 from mtpd import files, fonts
 from mtpd.experiment.layout import is_rehearsal
-from mtpd.report import page_figures, stamps, statistics, tables
+from mtpd.report import imported_data, page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
 from mtpd.report.tables import BESIDE, ON_TEST
 
 NO_CLAIM = "no claim: one seed"
 
 
-def build(settings: dict, results: Path, annotations: Path, images: Path, commands: list[str]) -> str:
+def build(
+    settings: dict,
+    results: Path,
+    annotations: Path,
+    images: Path,
+    commands: list[str],
+    imported: list[Path] | None = None,
+) -> str:
     """The page as HTML, which needs no other file and no network.
 
     Args:
@@ -29,6 +36,7 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
         annotations: COCO annotation file of the validation split.
         images: folder of its images.
         commands: how to make the results again.
+        imported: ``import.json`` and the pictures of the data, if they are imported.
     """
     findings = Findings.read(settings)
     main = pd.read_csv(results / "tables/main.csv", dtype={"seeds": "Int64"})
@@ -49,6 +57,7 @@ def build(settings: dict, results: Path, annotations: Path, images: Path, comman
         "verdicts": [line for _, row in compared.iterrows() for line in verdicts(row, several)],
         "tested": BESIDE["AP"] in main,
         "main": _sortable(main if several else main.drop(columns="detector")),
+        "data": _data(*imported) if imported else None,
         "orders": {name: files.read_json(path) for name, path in settings["orders"].items()},
         "figures": [
             *page_figures.drawn_before(settings["plots"]),
@@ -69,6 +78,13 @@ def verdicts(row: pd.Series, several_students: bool) -> list[dict[str, str]]:
         return [verdict(row, several_students)]
     splits = {", validation split": row, ", test split": pd.Series({**row, **on_test})}
     return [verdict(numbers, several_students, split) for split, numbers in splits.items()]
+
+
+def _data(report: Path, *pictures: Path) -> dict:
+    """What went into the experiment."""
+    content = imported_data.described(report)
+    shown = {name: _sortable(content[name]) for name in ("splits", "classes", "changes")}
+    return {**shown, "notes": content["notes"], "figures": page_figures.of_data(pictures)}
 
 
 def verdict(row: pd.Series, several_students: bool, split: str = "") -> dict[str, str]:

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from mtpd.report import page_plots, pictures, stamps, tables
-from mtpd.report.captions import CAPTIONS
+from mtpd.report.captions import CAPTIONS, OF_DATA
 from mtpd.report.findings import Findings
 
 IMAGES_OF_A_SORT = 2
@@ -25,6 +25,12 @@ def drawn_before(plots: list[str]) -> list[dict]:
         for path in plots
         if Path(path).stem.startswith(kind)
     ]
+
+
+def of_data(pictures: list[Path]) -> list[dict]:
+    """Title, caption and content of the pictures of the imported data."""
+    media = {".jpg": "image/jpeg", ".png": "image/png"}
+    return [_described(path.stem, media[path.suffix], path.read_bytes()) for path in pictures]
 
 
 def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
@@ -77,6 +83,6 @@ def _content(figure: Figure, form: str, findings: Findings) -> bytes:
 
 
 def _described(kind: str, media: str, content: bytes) -> dict:
-    title, caption = CAPTIONS[kind]
+    title, caption = (CAPTIONS | OF_DATA)[kind]
     source = f"data:{media};base64,{base64.b64encode(content).decode()}"  # the page needs no other file
     return {"kind": kind, "title": title, "caption": caption, "source": source}

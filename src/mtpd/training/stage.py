@@ -99,13 +99,18 @@ class Stage:
                 "student": configs.resolved(self.student, backbones),
                 "teachers": [configs.resolved(spec) for spec in self.teachers],
                 "inherits": self.inherits and configs.resolved(self.inherits),
-                "annotations": files.known_sha256(self.dataset["train"]["annotations"]),
+                "annotations": self._annotations(),
                 "weights": [files.known_sha256(path) for path in self.teacher_weights],
                 "inherited": self.inherited_weights and files.known_sha256(self.inherited_weights),
                 "parent": self.parent and files.known_sha256(self.parent),
                 "backbones": sorted(backbones.values()),
             }
         )
+
+    def _annotations(self) -> str | None:
+        """The hash of the training annotations; imported ones have theirs in the settings."""
+        train = self.dataset["train"]
+        return None if isinstance(train.get("content"), str) else files.known_sha256(train["annotations"])
 
 
 def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", label: str = "") -> None:
