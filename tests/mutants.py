@@ -54,7 +54,7 @@ MUTANTS = [
     ("experiment/chains.py", "(i >= len(teachers) - rest)", "(i < rest)", "test_chains.py test_rows.py"),
     ("experiment/rows.py", "experiment.arms[arm].seeds or experiment.seeds", "experiment.seeds", "test_rows.py test_keys_count.py -k rows"),
     ("experiment/rows.py", '{"strongest": 1, "pairs": 2}', '{"strongest": 1}', "test_rows.py"),
-    ("experiment/sources.py", '("train", "val", "test")', '("train", "val")', "test_tested_tables.py -k files"),
+    ("experiment/sources.py", ', "test": dataset.test}', "}", "test_tested_tables.py -k files"),
     ("report/tables.py", "_seed_rows(rows, tested.METRICS)", '_seed_rows(rows, "metrics.json")', "test_tested_tables.py"),
     ("report/comparison.py", "_numbers(on_test)", "_numbers(comparisons)", "test_tested_tables.py"),
     ("datasets/importing.py", 'all(item["iscrowd"] for item in content["annotations"])', 'not content["annotations"]', "test_datasets_splitting.py -k crowds"),
