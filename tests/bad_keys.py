@@ -88,6 +88,7 @@ KEYS = [
     ("dataset.val.anotations", "x", "dataset.val.anotations: unknown key; did you mean 'annotations'?"),
     ("dataset.val", {"fraction": 2}, "dataset.val.fraction: found 2; Input should be less than 1"),
     ("dataset.source", "data", "dataset: give one of 'source', a folder; 'train' and 'val'; 'generate'"),
+    ("dataset", {"name": "a", "source": "data", "test": {"annotations": "a.json", "images": "a"}}, "dataset: test: found annotations and images; expected those of 'train' and 'val', too"),
     ("dataset.val", GONE, "dataset: give 'val', too: annotations and images, or a fraction to take out of 'train'"),
     ("dataset", {"name": "a", "generate": {}, "classes": ["cell"]}, "dataset: classes: only for data that are imported, not for 'generate'"),
     ("dataset.classes", 7, "dataset.classes: found 7; expected a list, like [7]"),

@@ -98,6 +98,10 @@ NO_RESULT = {
         f"dataset.{key}": "what an import takes and refuses: tests/test_datasets_*.py"
         for key in ("classes", "strict", "decode", "allowed_share", "val.fraction", "val.seed")
     },
+    **{
+        f"dataset.test.{key}": "is reported, and chooses nothing (tests/test_tested.py)"
+        for key in ("annotations", "images")
+    },
     **{f"dataset.download.*.{key}": WHERE_FROM for key in ("url", "sha256", "bytes", "files")},
     **{f"detectors.*.{key}": WHERE_FROM for key in ("url", "sha256")},
     **{

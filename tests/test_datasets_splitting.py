@@ -159,6 +159,20 @@ def test_images_of_test_that_train_has_are_left_out(folder):
     assert "test: left out: images: that are also in train, because a score on training" in folder.text
 
 
+def test_a_test_split_of_crowds_is_left_out(folder):
+    """On such a split there is no AP."""
+    known = folder.splits((("train", 6), ("valid", 4), ("test", 3)))
+    folder.roboflow(known)
+    path = folder.data / "test/_annotations.coco.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for item in content["annotations"]:
+        item["iscrowd"] = 1
+    write_json(path, content)
+    folder.imported()
+    assert "test" not in folder.report["splits"]
+    assert "the test split is left out: test: has no objects that can be used" in folder.text
+
+
 def test_a_whole_set_beside_its_splits_is_not_read(folder):
     known = folder.splits((("train", 6), ("val", 4)))
     folder.roboflow(known)

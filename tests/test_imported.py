@@ -3,8 +3,8 @@
 import re
 import shutil
 
+import one_stage
 import pytest
-import yaml
 from conftest import PROJECT
 from first_files import draw
 from PIL import Image
@@ -17,23 +17,8 @@ from mtpd.experiment.schema import Dataset
 STAGE = "results/cells/students/student/alone/none@1/seed0"
 
 
-def experiment(**dataset):
-    recipe = {"optimizer": {"type": "AdamW", "lr": 1e-3}, "batch_size": 4, "schedule": {"kind": "one-cycle"}}
-    detector = {"config": "config/detectors/r18_w8.py", "train": {"recipe": "alone", "epochs": 1}}
-    return {
-        "experiment": "one",
-        "dataset": {"name": "cells", "source": "cells", "scale": [64, 64], **dataset},
-        "detectors": {"student": detector},
-        "students": ["student"],
-        "recipes": {"alone": recipe},
-        "arms": {"alone": {"recipe": "alone", "chain": "none@1"}},
-    }
-
-
 def write(folder, name="one", **dataset):
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(experiment(**dataset)), encoding="utf-8")
-    return path
+    return one_stage.write(folder, one_stage.experiment({"source": "cells", **dataset}), name)
 
 
 def roboflow(folder):

@@ -3,9 +3,10 @@
 import os
 import shutil
 
+import one_stage
 import pytest
-import yaml
 from conftest import PROJECT
+from one_stage import write
 from snakes import planned, snakemake
 
 from mtpd import files
@@ -13,34 +14,13 @@ from mtpd import files
 STAGE = "results/cells/students/student/alone/none@1/seed0"
 TRAINED = {"train_stage": 1, "take_trained": 1}
 REPORT = {"write_tables": 1, "plot_stages": 1}
+SPLITS = ("train", "val")
 
 
 def experiment(data, **recipe):
     """One stage, on the data in a folder."""
-    alone = {"optimizer": {"type": "AdamW", "lr": 1e-3}, "batch_size": 4, "schedule": {"kind": "one-cycle"}}
-    return {
-        "experiment": "one",
-        "dataset": {
-            "name": "cells",
-            "scale": [64, 64],
-            **{name: {"annotations": f"{data}/{name}.json", "images": f"{data}/{name}"} for name in SPLITS},
-        },
-        "detectors": {
-            "student": {"config": "config/detectors/r18_w8.py", "train": {"recipe": "alone", "epochs": 1}}
-        },
-        "students": ["student"],
-        "recipes": {"alone": alone | recipe},
-        "arms": {"alone": {"recipe": "alone", "chain": "none@1"}},
-    }
-
-
-SPLITS = ("train", "val")
-
-
-def write(folder, content, name="one"):
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return path
+    splits = {name: {"annotations": f"{data}/{name}.json", "images": f"{data}/{name}"} for name in SPLITS}
+    return one_stage.experiment(splits, **recipe)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from functools import partial
 
 from mtpd import files
 from mtpd.experiment import backbones, cards, chains, consistency, data_specs, identity, outputs, page
-from mtpd.experiment import rows, sources, specs
+from mtpd.experiment import rows, sources, specs, tested
 from mtpd.experiment import layout as folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files

@@ -2,6 +2,7 @@ rule write_comparison:
     input:
         rows=f"{folders.EXPERIMENT}/rows.json",
         stages=lambda w: stage_results("metrics.json", compared),
+        tests=lambda w: test_results(compared),
     output:
         csv=report(f"{folders.TABLES}/comparison.csv", caption="../report/comparison.rst", category="Tables"),
         md=f"{folders.TABLES}/comparison.md",

@@ -59,6 +59,8 @@ rule write_tables:
         detectors=reported_metrics,
         written=stage_results("metrics.json", rows.written_arms(experiment)),
         stages=lambda w: stage_results("metrics.json"),
+        detector_tests=[detector_test(name) for name in reported] if has_test else [],
+        tests=lambda w: test_results(),
     output:
         csv=report(f"{folders.TABLES}/main.csv", caption="../report/table.rst", category="Tables"),
         md=f"{folders.TABLES}/main.md",
@@ -80,6 +82,7 @@ rule write_tables:
     shell:
         "{params.script} --rows {input.rows:q} --complexity {input.complexity:q}"
         " --detectors {params.detectors:q} --detector-metrics {input.detectors:q}"
+        " --detector-tests {input.detector_tests:q}"
         " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} --seeds {output.seeds:q} > {log:q} 2>&1"
 
 

@@ -17,7 +17,9 @@ args = parser.parse_args()
 
 rows = [row for row in files.read_json(args.rows) if row["arm"] in {*args.arms, *args.controls}]
 pairs = list(zip(args.arms, args.controls, strict=True))
-table = comparison.table(comparison.compare(tables.seed_rows(rows), pairs))
+on_val, on_test = tables.seed_rows(rows), tables.tested_seed_rows(rows)
+tested = None if on_test is None else comparison.compare(on_test, pairs)
+table = comparison.table(comparison.compare(on_val, pairs), tested)
 
 for path in (args.csv, args.md, args.tex):
     tables.write(path, table)

@@ -128,7 +128,7 @@ class _Import:
     def _judge(self, content: dict, changes: Changes) -> None:
         """Stop if too much was left out or, where that is asked for, if anything was changed."""
         changes.check_share(self.allowed)
-        if not changes.stops and not content["annotations"]:
+        if not changes.stops and all(item["iscrowd"] for item in content["annotations"]):
             changes.stop("has no objects that can be used")
         if not changes.stops and self.settings.get("strict"):
             changes.refuse_changes()

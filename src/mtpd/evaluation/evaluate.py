@@ -1,4 +1,4 @@
-"""Scoring a detector's checkpoint on the validation split."""
+"""Scoring a detector's checkpoint on a split."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from mtpd.evaluation.truth import DEFAULT
 
 
 def evaluate(
-    dataset: dict, detector: dict, weights: str | Path, work: Path, workers: int = 0
+    dataset: dict, detector: dict, weights: str | Path, work: Path, workers: int = 0, split: str = "val"
 ) -> CocoPredictions:
-    """Score a detector's checkpoint on the validation split.
+    """Score a detector's checkpoint on the validation split, or on another one.
 
     Args:
-        dataset: as made by ``mtpd.experiment.data_specs.scored_dataset``.
+        dataset: as made by ``mtpd.experiment.data_specs.scored_dataset``, with the training split (its
+            classes) and the one to score.
         detector: as made by ``mtpd.experiment.specs.detector``.
         weights: its checkpoint.
         work: folder for the runner's logs.
         workers: data loaders; cannot change the result.
+        split: ``val`` or ``test``.
 
     Returns:
         The predictions and their scores.
     """
+    dataset = {**dataset, "val": dataset[split]}  # mmdet calls every scoring a validation
     classes = coco.classes_of(dataset["train"]["annotations"])
     config = configs.load_config(detector["config"], detector["overrides"], classes)
     pipelines.add_validation(config, pipelines.at_scale(dataset, detector), classes, workers)

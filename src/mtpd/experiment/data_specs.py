@@ -19,7 +19,8 @@ def split(experiment: Experiment, layout: Layout, name: str) -> dict[str, str]:
     dataset, found = experiment.dataset, layout.split(name)
     if dataset.generate:
         return found
-    given = dataset.val if name == "val" and isinstance(dataset.val, Split) else dataset.train
+    own = getattr(dataset, name)
+    given = own if isinstance(own, Split) else dataset.train
     return {**found, "images": dataset.source or given.images}
 
 
@@ -54,6 +55,8 @@ def data_import(dataset: Dataset) -> dict | None:
         spec |= {"source": dataset.source, "content": _in_folder(dataset.source)}
     else:
         spec["train"] = _given(dataset.train)
+    if dataset.test:
+        spec["test"] = _given(dataset.test)
     if isinstance(dataset.val, Split):
         return {**spec, "val": _given(dataset.val)}
     val = dataset.val or Fraction()
@@ -85,10 +88,10 @@ def stood_in_for(experiment: Experiment) -> str | None:
     return dataset.train.annotations if dataset.generate and dataset.train else None
 
 
-def scored_dataset(experiment: Experiment, layout: Layout) -> dict:
+def scored_dataset(experiment: Experiment, layout: Layout, splits: tuple[str, ...] = SPLITS) -> dict:
     """``dataset`` for a job that scores; the default evaluator is not named, so older results stay valid."""
     evaluator = experiment.dataset.model_dump(include={"evaluator"}, exclude_defaults=True)
-    return {**dataset(experiment, layout), **evaluator}
+    return {**dataset(experiment, layout, splits), **evaluator}
 
 
 def trained_dataset(experiment: Experiment, layout: Layout) -> dict:

@@ -128,6 +128,11 @@ def stage_files(rows: list[dict], file: str) -> list[str]:
     return sorted({f"{stage['folder']}/{file}" for row in rows for stage in row["stages"]})
 
 
+def last_stage_file(row: dict, file: str) -> str:
+    """That file of the stage in which a row ends."""
+    return f"{row['stages'][-1]['folder']}/{file}"
+
+
 def written_arms(experiment: Experiment) -> dict[str, Arm]:
     """The arms whose chains are written out, and so need not wait for an order."""
     return {name: arm for name, arm in experiment.arms.items() if arm.chain}

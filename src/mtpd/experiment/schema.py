@@ -90,6 +90,7 @@ class Dataset(Model):
         None,
         description="its own files; or, where there is no such split, the fraction to take out of 'train'",
     )
+    test: Split | None = Field(None, description="beside 'train' and 'val': is reported, and chooses nothing")
     download: dict[Folder, Archive] = Field(
         default_factory=dict,
         description="where folders of the data come from if they are not there, by folder",
@@ -115,6 +116,8 @@ class Dataset(Model):
             raise ValueError("give 'val', too: annotations and images, or a fraction to take out of 'train'")
         if self.train is None and isinstance(self.val, Split):
             raise ValueError("val: found annotations and images; expected those of 'train' beside them")
+        if self.test and not (self.train and isinstance(self.val, Split)):
+            raise ValueError("test: found annotations and images; expected those of 'train' and 'val', too")
         changed = [key for key in OF_IMPORTS if getattr(self, key) != type(self).model_fields[key].default]
         if self.generate and (given := [*changed, *["val"] * (self.val is not None)]):
             raise ValueError(f"{', '.join(given)}: only for data that are imported, not for 'generate'")

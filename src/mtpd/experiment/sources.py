@@ -38,7 +38,7 @@ def named_data(experiment: Experiment) -> dict[str, str]:
         return {}
     if dataset.source:
         return {"dataset.source": dataset.source}
-    splits = {"train": dataset.train, "val": dataset.val}
+    splits = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
     return {
         f"dataset.{name}.{key}": path
         for name, split in splits.items()

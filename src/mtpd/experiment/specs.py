@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from mtpd.experiment import backbones, chains, data_specs, identity, rows, sources
+from mtpd import files
+from mtpd.experiment import backbones, chains, data_specs, identity, rows, sources, tested
 from mtpd.experiment.layout import Layout, imported
 from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
@@ -69,7 +70,11 @@ def scored_with(experiment: Experiment, layout: Layout, name: str) -> str:
 
 
 def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> list[dict]:
-    """Rows of ``rows.rows`` whose stages also say what they have to be made with (``identity.digest``)."""
+    """Rows of ``rows.rows`` whose stages also say what they have to be made with (``identity.digest``).
+
+    Where there is a test split, rows say the same of their scores on it.
+    """
+    has_test = tested.has_test(experiment.dataset)
     return [
         {
             **row,
@@ -82,14 +87,35 @@ def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> lis
                 }
                 for part in row["stages"]
             ],
+            **({tested.WITH: _tested_with(experiment, layout, row)} if has_test else {}),
         }
         for row in found
     ]
 
 
+def _tested_with(experiment: Experiment, layout: Layout, row: dict) -> str:
+    which = (row["student"], row["recipe"], row["chain"], row["seed"])
+    return identity.digest(student_test(experiment, layout, *which))
+
+
 def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
     """What the metrics of a detector depend on, apart from its weights."""
     return {"dataset": data_specs.scored_dataset(experiment, layout), "detector": detector(experiment, name)}
+
+
+def detector_test(experiment: Experiment, layout: Layout, name: str) -> dict:
+    """What the test scores of a detector depend on, apart from its weights."""
+    dataset = data_specs.scored_dataset(experiment, layout, ("train", tested.SPLIT))
+    return {"dataset": dataset, "detector": detector(experiment, name), "split": tested.SPLIT}
+
+
+def student_test(
+    experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int
+) -> dict:
+    """The same of the student of a chain, which also depend on what trained it."""
+    made = stage(experiment, layout, student, recipe, chain, seed)
+    trained = files.fingerprint(identity.trained_with(made))
+    return {**detector_test(experiment, layout, student), "trained_with": trained}
 
 
 def complexity(experiment: Experiment, layout: Layout) -> dict:

@@ -16,7 +16,8 @@ OF_DATA = {
 CAPTIONS = {
     "comparison": (
         "Is a sequence of teachers better?",
-        "Difference in AP between an arm and its control, by seed, with the mean and its 95% interval. "
+        "Difference in AP (validation) between an arm and its control, by seed, with the mean and its 95% "
+        "interval. "
         "Right of the line, the arm is better; an interval that includes 0 shows no difference.",
     ),
     "paper": (
@@ -26,8 +27,8 @@ CAPTIONS = {
     ),
     "arms": (
         "AP of every arm",
-        "COCO's AP of the student at the end of each arm. An arm is a way to train the student; all arms "
-        "that are compared should have the same number of epochs.",
+        "COCO's AP (validation) of the student at the end of each arm. An arm is a way to train the student; "
+        "all arms that are compared should have the same number of epochs.",
     ),
     "ap_over_epochs": (
         "AP from stage to stage",
@@ -58,8 +59,8 @@ CAPTIONS = {
     ),
     "cost_of_accuracy": (
         "Accuracy and cost",
-        "AP against milliseconds an image and against the number of parameters. Arms have those of the "
-        "student.",
+        "AP (validation) against milliseconds an image and against the number of parameters. Arms have those "
+        "of the student.",
     ),
     "precision_recall": (
         "Precision and recall",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mtpd.experiment import chains
 from mtpd.report import statistics
+from mtpd.report.tables import ON_TEST
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,14 @@ def by_seed(comparisons: list[Comparison]) -> pd.DataFrame:
     )
 
 
-def table(comparisons: list[Comparison]) -> pd.DataFrame:
-    """A row for each comparison; the column kind only where there are masks."""
-    lines = [
+def table(comparisons: list[Comparison], on_test: list[Comparison] | None = None) -> pd.DataFrame:
+    """A row for each comparison; the column kind only where there are masks.
+
+    Args:
+        comparisons: of ``compare``.
+        on_test: the same comparisons on the test split, whose numbers then stand beside the others.
+    """
+    named = [
         {
             "student": c.student,
             "kind": c.kind,
@@ -104,6 +110,19 @@ def table(comparisons: list[Comparison]) -> pd.DataFrame:
             "control": c.control,
             "control chain": c.control_chain,
             "seeds": c.difference.count,
+        }
+        for c in comparisons
+    ]
+    parts = [pd.DataFrame(named), _numbers(comparisons)]
+    if on_test:
+        parts.append(_numbers(on_test).add_prefix(ON_TEST))
+    found = pd.concat(parts, axis=1)
+    return found if (found["kind"] == "segm").any() else found.drop(columns="kind")
+
+
+def _numbers(comparisons: list[Comparison]) -> pd.DataFrame:
+    lines = [
+        {
             "AP": statistics.mean_interval([*c.ap.values()]).mean,
             "control AP": statistics.mean_interval([*c.control_ap.values()]).mean,
             "difference": c.difference.mean,
@@ -113,5 +132,4 @@ def table(comparisons: list[Comparison]) -> pd.DataFrame:
         }
         for c in comparisons
     ]
-    found = pd.DataFrame(lines).astype({"95% low": float, "95% high": float})
-    return found if (found["kind"] == "segm").any() else found.drop(columns="kind")
+    return pd.DataFrame(lines).astype({"95% low": float, "95% high": float})

@@ -15,6 +15,7 @@ from mtpd import files, fonts
 from mtpd.experiment.layout import is_rehearsal
 from mtpd.report import imported_data, page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
+from mtpd.report.tables import BESIDE, ON_TEST
 
 NO_CLAIM = "no claim: one seed"
 
@@ -53,7 +54,8 @@ def build(
         "images": first["images"],
         "lacking": lacking,
         "versions": first["versions"] | {"evaluator": first["evaluator"]},
-        "verdicts": [verdict(row, several) for _, row in compared.iterrows()],
+        "verdicts": [line for _, row in compared.iterrows() for line in verdicts(row, several)],
+        "tested": BESIDE["AP"] in main,
         "main": _sortable(main if several else main.drop(columns="detector")),
         "data": _data(*imported) if imported else None,
         "orders": {name: files.read_json(path) for name, path in settings["orders"].items()},
@@ -69,6 +71,15 @@ def build(
     return jinja2.Environment(loader=folder, autoescape=True).get_template("page.html").render(content)
 
 
+def verdicts(row: pd.Series, several_students: bool) -> list[dict[str, str]]:
+    """A comparison on the validation split and, if there is one, on the test split."""
+    on_test = {name.removeprefix(ON_TEST): value for name, value in row.items() if name.startswith(ON_TEST)}
+    if not on_test:
+        return [verdict(row, several_students)]
+    splits = {", validation split": row, ", test split": pd.Series({**row, **on_test})}
+    return [verdict(numbers, several_students, split) for split, numbers in splits.items()]
+
+
 def _data(report: Path, *pictures: Path) -> dict:
     """What went into the experiment."""
     content = imported_data.described(report)
@@ -76,11 +87,11 @@ def _data(report: Path, *pictures: Path) -> dict:
     return {**shown, "notes": content["notes"], "figures": page_figures.of_data(pictures)}
 
 
-def verdict(row: pd.Series, several_students: bool) -> dict[str, str]:
+def verdict(row: pd.Series, several_students: bool, split: str = "") -> dict[str, str]:
     """A comparison as a sentence, and what it shows."""
     said = f"{row['arm']} ({row['chain']}) against {row['control']} ({row['control chain']})"
     masks = {"bbox": ", boxes", "segm": ", masks"}.get(row.get("kind"), "")
-    said = f"{row['student']}: {said}{masks}" if several_students else f"{said}{masks}"
+    said = f"{row['student']}: {said}{masks}{split}" if several_students else f"{said}{masks}{split}"
     if pd.isna(row["95% low"]):
         shown = row["verdict"].replace(statistics.ONE_SEED, NO_CLAIM)
         return {"text": f"{said}: {row['difference']:+.1f} AP", "verdict": shown}

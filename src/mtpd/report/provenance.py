@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import identity
+from mtpd.experiment import identity, tested
+from mtpd.experiment.rows import last_stage_file
 
 NAMED = 5  # results in a message; the rest is counted
 ADVICE = "Run the experiment, without naming a file: what does not fit is made again"
@@ -35,6 +36,18 @@ def require_rows(rows: list[dict]) -> None:
         {f"{stage['folder']}/metrics.json": stage[identity.KEY] for row in rows for stage in row["stages"]}
     )
     require_same_data(stage_metrics(rows))
+
+
+def test_metrics(rows: list[dict]) -> dict[str, dict]:
+    """The content of ``test_metrics.json`` of the last stage of every row, by its path."""
+    paths = dict.fromkeys(last_stage_file(row, tested.METRICS) for row in rows)
+    return {path: files.read_json(path) for path in paths}
+
+
+def require_tested_rows(rows: list[dict]) -> None:
+    """``require_rows`` for the scores on the test split."""
+    require_made_with({last_stage_file(row, tested.METRICS): row[tested.WITH] for row in rows})
+    require_same_data(test_metrics(rows), "test")
 
 
 def require_made_with(expected: dict[str, str]) -> None:
@@ -70,11 +83,12 @@ def require_trained_with(path: Path, provenance: dict, expected: str) -> None:
         raise MixedResultsError(f"trained with other settings than this experiment's: {path}. {ADVICE}")
 
 
-def require_same_data(found: dict[str, dict]) -> None:
+def require_same_data(found: dict[str, dict], split: str = "validation") -> None:
     """Check that metrics of one data set were all computed on the same annotation file.
 
     Args:
         found: the content of ``metrics.json``, by where it was found.
+        split: in words.
 
     Raises:
         MixedResultsError: they were not.
@@ -85,7 +99,7 @@ def require_same_data(found: dict[str, dict]) -> None:
         if others:
             odd = [f"{name} ({sha[:12]})" for name, sha in of_dataset.items() if sha != usual]
             raise MixedResultsError(
-                f"scored on other validation annotations of {dataset} than the rest ({usual[:12]}): "
+                f"scored on other {split} annotations of {dataset} than the rest ({usual[:12]}): "
                 f"{_named(odd)}. {ADVICE}"
             )
 

@@ -10,14 +10,18 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from mtpd import files
-from mtpd.experiment import scores
+from mtpd.experiment import scores, tested
+from mtpd.experiment.rows import last_stage_file
 from mtpd.report import provenance, stamps, statistics
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 COST = {"params_m": "params (M)", "gmacs": "GMACs", "ms_per_image": "ms/image"}
 HALF_WIDTH = "\N{PLUS-MINUS SIGN}95%"  # of the interval of AP
+ON_TEST = "test "  # begins the names of columns with numbers of the test split
+BESIDE = {name: f"{ON_TEST}{name}" for name in ("AP", HALF_WIDTH)}
+DIFFERENCE = ("difference", "95% low", "95% high")
 DIGITS = {
-    **dict.fromkeys(("params (M)", "GMACs", "difference", "95% low", "95% high", "rho"), 2),
+    **dict.fromkeys(("params (M)", "GMACs", *DIFFERENCE, *(ON_TEST + name for name in DIFFERENCE), "rho"), 2),
     **dict.fromkeys(("sum of step costs", "largest step cost"), 3),
 }
 NOTHING = "\N{EN DASH}"
@@ -34,9 +38,21 @@ def seed_rows(rows: list[dict]) -> pd.DataFrame:
         NoResultError: nothing was scored.
     """
     provenance.require_rows(rows)
+    return _seed_rows(rows, "metrics.json")
+
+
+def tested_seed_rows(rows: list[dict]) -> pd.DataFrame | None:
+    """The same on the test split, if the data have one."""
+    if not any(tested.WITH in row for row in rows):
+        return None
+    provenance.require_tested_rows(rows)
+    return _seed_rows(rows, tested.METRICS)
+
+
+def _seed_rows(rows: list[dict], file: str) -> pd.DataFrame:
     lines = []
     for row in rows:
-        metrics = scores.read(f"{row['stages'][-1]['folder']}/metrics.json")
+        metrics = scores.read(last_stage_file(row, file))
         what = {key: row[key] for key in ("arm", "student", "recipe", "chain", "seed")}
         lines += [{**what, "kind": kind, **shown(metrics[kind])} for kind in _kinds(metrics)]
     return pd.DataFrame(lines)
@@ -67,14 +83,38 @@ def _validated(history: pd.DataFrame) -> pd.DataFrame:
     return history.assign(AP=history["AP"].where(history["AP"] >= 0))  # -100: nothing was scored
 
 
-def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.DataFrame) -> pd.DataFrame:
+def main_table(
+    seeds: pd.DataFrame,
+    detectors: dict[str, dict],
+    complexity: pd.DataFrame,
+    test: tuple[pd.DataFrame, dict[str, dict]] | None = None,
+) -> pd.DataFrame:
     """Teachers and students first, by AP, then the arms in the order of the experiment file.
 
     Args:
         seeds: of ``seed_rows``.
         detectors: ``metrics.json`` by detector.
         complexity: columns ``params_m``, ``gmacs``, ``ms_per_image``, by detector (index).
+        test: ``seeds`` and ``detectors`` of the test split, if there is one: its AP stands beside the other.
     """
+    table = _scored(seeds, detectors)
+    if test:
+        table = beside(table, _scored(*test), ["row", "role", "detector", "chain", "kind"])
+    table = table.join(complexity.rename(columns=COST), on="detector")
+    ap = [name for name in ("AP", HALF_WIDTH, *BESIDE.values()) if name in table]
+    columns = ["row", "role", "detector", "chain", "seeds", *ap, *METRICS[1:], *COST.values()]
+    if (table["kind"] == "segm").any():
+        columns.insert(4, "kind")
+    return table[columns].astype({"seeds": "Int64"})
+
+
+def beside(table: pd.DataFrame, test: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """A table with the AP on the test split of the line that has the same ``keys``."""
+    columns = {name: new for name, new in BESIDE.items() if name in test}
+    return table.merge(test[[*keys, *columns]].rename(columns=columns), "left", keys)
+
+
+def _scored(seeds: pd.DataFrame, detectors: dict[str, dict]) -> pd.DataFrame:
     students = list(dict.fromkeys(seeds["student"]))
     lines = [
         {"row": name, "role": "student" if name in students else "teacher", "detector": name, "kind": kind}
@@ -88,12 +128,7 @@ def main_table(seeds: pd.DataFrame, detectors: dict[str, dict], complexity: pd.D
     arms[HALF_WIDTH] = groups["AP"].agg(half_width).to_numpy()
     arms["seeds"] = groups.size().to_numpy()
     arms = arms.rename(columns={"arm": "row", "student": "detector"}).assign(role="arm")
-    table = pd.concat([alone, arms], ignore_index=True)
-    table = table.join(complexity.rename(columns=COST), on="detector")
-    columns = ["row", "role", "detector", "chain", "seeds", "AP", HALF_WIDTH, *METRICS[1:], *COST.values()]
-    if (table["kind"] == "segm").any():
-        columns.insert(4, "kind")
-    return table[columns].astype({"seeds": "Int64"})
+    return pd.concat([alone, arms], ignore_index=True)
 
 
 def half_width(ap: pd.Series) -> float:
