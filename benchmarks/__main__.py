@@ -17,6 +17,7 @@ ROWS = (
     "adaptation_cost",
     "data_loading",
     "import_images",
+    "import_coco",
     "other_ways",
     "planning",
     "stage_start",

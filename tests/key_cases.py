@@ -96,7 +96,7 @@ NO_RESULT = {
     "dataset.source": WHERE_FROM,
     **{
         f"dataset.{key}": "what an import takes and refuses: tests/test_datasets_*.py"
-        for key in ("classes", "strict", "allowed_share", "val.fraction", "val.seed")
+        for key in ("classes", "strict", "decode", "allowed_share", "val.fraction", "val.seed")
     },
     **{
         f"dataset.test.{key}": "is reported, and chooses nothing (tests/test_tested.py)"

@@ -25,6 +25,7 @@ NUMBER = {
     "adaptation_cost": 3,
     "data_loading": 2,
     "import_images": 2,
+    "import_coco": 2,
     "other_ways": 2,
     "planning": 3,
     "stage_start": 1,

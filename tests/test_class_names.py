@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from mtpd import files, fonts
+from mtpd import files, fonts, images
 from mtpd.evaluation import samples
 from mtpd.evaluation.analysis import analyse
 from mtpd.evaluation.truth import Truth
@@ -94,8 +95,7 @@ def test_a_class_called_like_a_size_keeps_its_ap(findings):
 
 
 def test_every_figure_of_the_page_can_be_drawn(findings, tmp_path):
-    annotations = files.read_json(tmp_path / "arm/val.json")
-    page_figures.seen_by_each(findings, annotations, tmp_path / "arm")
+    page_figures.seen_by_each(findings, tmp_path / "arm/val.json", tmp_path / "arm")
     for draw, of in (
         (page_plots.changes, (findings.ap_by_class(), findings.ap_by_size(), "s")),
         (page_plots.confusion, (findings.confusion("s"), findings.classes, "$a_$b")),
@@ -107,7 +107,8 @@ def test_every_figure_of_the_page_can_be_drawn(findings, tmp_path):
 
 def test_a_detector_called_annotated_does_not_hide_the_annotations(findings, tmp_path):
     annotations = files.read_json(tmp_path / "arm/val.json")
-    figure = pictures.draw({"1": "at random"}, annotations, tmp_path / "arm", {"annotated": []})
+    path_of = partial(images.path_of, folder=tmp_path / "arm", beside=tmp_path / "arm")
+    figure = pictures.draw({"1": "at random"}, annotations, path_of, {"annotated": []})
     assert [len(axis.texts) for axis in figure.axes] == [1, 0]
 
 

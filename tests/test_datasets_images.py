@@ -174,3 +174,20 @@ def test_folders_whose_words_do_not_mean_a_split(pair):
     assert {os.path.dirname(image["file_name"]) for image in content["images"]} == {"../validation images"}
     assert content["annotations"] == pair.sound["annotations"]
     pair.check_splits({"val": VAL})
+
+
+def test_sizes_that_nothing_tells_when_no_image_is_opened(pair):
+    for image in pair.train["images"]:
+        del image["width"], image["height"]
+    said = pair.stopped(decode="none")
+    assert "whose size is not listed, while dataset.decode (none) opens no image: 20" in said
+    assert {one["file_name"] for one in pair.imported(decode="sample").content()["images"]} == set(TRAIN)
+
+
+@pytest.mark.parametrize("decode", ["all", "sample", "none"])
+def test_what_is_found_by_looking(pair, decode):
+    """The end of a file is read for a sample, too."""
+    whole = (pair.data / "train/train-00.png").read_bytes()
+    (pair.data / "train/train-00.png").write_bytes(whole[:-30])
+    pair.imported(decode=decode)
+    assert ("train-00.png" in pair.objects("train")) == (decode == "none")

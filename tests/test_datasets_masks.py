@@ -2,10 +2,15 @@
 
 import json
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
-from data_folders import Pair
+from data_folders import HEIGHT, WIDTH, Pair
 from pycocotools.coco import COCO
+
+from mtpd.datasets import masks
+from mtpd.datasets.changes import Changes
 
 
 @pytest.fixture
@@ -42,17 +47,20 @@ def runs(height, width):
         ([[1, 1, 5, 5, math.nan, 9]], "not finite"),
         ([[40, 40, 44, 40, 44, 44, 40, 44]], "far from their box"),
         ([[3, 3, 3, 3, 3, 3]], "empty"),
+        ([[3.6, 1, 4.3, 1, 4.3, 20, 3.6, 20]], "empty"),
+        ([["1", 1, 20, 1, 20, 20]], "not finite"),
         ({"size": [64, 48], "counts": [0, 48 * 64]}, "not of the size of their image"),
         ({"size": [48, 64], "counts": [5, 7]}, "cannot draw"),
         ({"size": [48, 64], "counts": "nonsense"}, "cannot draw"),
     ],
 )
 @pytest.mark.parametrize("most", [True, False])
-def test_masks_that_cannot_be_used(pair, mask, said, most):
+@pytest.mark.parametrize("decode", ["all", "none"])
+def test_masks_that_cannot_be_used(pair, mask, said, most, decode):
     if most:
         masked(pair.train)
     pair.train["annotations"][0] |= {"bbox": [1, 1, 20, 20], "area": 400, "segmentation": mask}
-    pair.imported()
+    pair.imported(decode=decode)
     assert said in pair.text
     first = pair.content()["annotations"][0]
     assert first["id"] == (2 if most else 1)
@@ -87,3 +95,39 @@ def test_parts_of_a_mask_without_area_are_dropped(pair):
     pair.imported()
     assert pair.content() == masked(pair.sound)
     assert "parts of masks with one or two points, dropped: 1" in pair.text
+
+
+RNG = np.random.default_rng(0)
+
+
+def blob(corners, share):
+    """An object whose polygon is more or less flat, and whose box is more or less beside it."""
+    x, y = RNG.uniform(15, WIDTH - 15), RNG.uniform(15, HEIGHT - 15)
+    angles = np.arange(corners) * 2 * np.pi / corners
+    points = np.stack([x + 14 * np.cos(angles), y + 14 * np.sin(angles) * share], 1).round(2)
+    (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
+    box = [left + RNG.uniform(-8, 8), top, right - left, bottom - top]
+    return {"bbox": box, "segmentation": [points.ravel().tolist()]}
+
+
+def test_polygons_that_are_not_drawn_are_those_that_drawing_finds_sound():
+    items = [blob(corners, share) for corners in (3, 4, 9) for share in np.linspace(0.01, 1, 60)]
+    items += [
+        {**one, "segmentation": [*one["segmentation"], *two["segmentation"]]} for one, two in pairwise(items)
+    ]
+    doubtful = {id(item) for item in masks._doubtful(items)}
+    assert 0.2 < len(doubtful) / len(items) < 0.8
+    for item in items:
+        fault = masks._fault(item, (WIDTH, HEIGHT), Changes("train"))
+        assert id(item) in doubtful or fault is None, item
+
+
+def test_sound_polygons_are_drawn_only_where_images_are_decoded(pair, monkeypatch):
+    masked(pair.train)
+    drawn = []
+    usual = masks._fault
+    monkeypatch.setattr(masks, "_fault", lambda *args: drawn.append(1) or usual(*args))
+    for decode, expected in (("all", len(pair.train["annotations"])), ("none", 0), ("sample", 0)):
+        drawn.clear()
+        pair.imported(decode=decode)
+        assert (pair.content(), len(drawn)) == (masked(pair.sound), expected)

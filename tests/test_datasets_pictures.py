@@ -37,7 +37,7 @@ def test_a_sheet_has_the_rare_class_and_each_image_once(content):
 def test_boxes_are_drawn_around_their_objects(content, tmp_path):
     """A single image of 80 x 40 is drawn four times as large, below its name."""
     content["images"], content["annotations"] = content["images"][1:2], content["annotations"][1:2]
-    pictures.sheet(content, tmp_path, tmp_path / "out/sheet.png")
+    pictures.sheet(content, tmp_path, tmp_path, tmp_path / "out/sheet.png")
     sheet = np.asarray(Image.open(tmp_path / "out/sheet.png"))
     assert sheet.shape == (pictures.GAP * 2 + pictures.TITLE + 160, pictures.GAP * 2 + 320, 3)
     image = sheet[pictures.GAP + pictures.TITLE :, pictures.GAP :][:160, :320]
@@ -51,7 +51,7 @@ def test_boxes_are_drawn_around_their_objects(content, tmp_path):
 
 def test_the_same_data_give_the_same_sheet(content, tmp_path):
     for name in ("a.jpg", "b.jpg"):
-        pictures.sheet(content, tmp_path, tmp_path / name)
+        pictures.sheet(content, tmp_path, tmp_path, tmp_path / name)
     assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
     assert Image.open(tmp_path / "a.jpg").format == "JPEG"
 
@@ -60,7 +60,7 @@ def test_images_without_objects_and_strips_are_drawn(content, tmp_path):
     cv2.imwrite(str(tmp_path / "strip.png"), np.zeros((1, 4000), np.uint8))
     content["images"] = [{"id": 7, "file_name": "strip.png", "width": 4000, "height": 1}]
     content["annotations"] = []
-    pictures.sheet(content, tmp_path, tmp_path / "sheet.png")
+    pictures.sheet(content, tmp_path, tmp_path, tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").height == 2 * pictures.GAP + pictures.TITLE + 1
 
 

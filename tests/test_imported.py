@@ -11,6 +11,8 @@ from PIL import Image
 from snakes import planned, snakemake
 
 from mtpd import files
+from mtpd.experiment import data_specs, layout
+from mtpd.experiment.schema import Dataset
 
 STAGE = "results/cells/students/student/alone/none@1/seed0"
 
@@ -151,6 +153,18 @@ def test_a_set_that_is_named_is_divided(folder):
     assert code == 0, said
     report = files.read_json(folder / "results/cells/data/import.json")
     assert {name: split["images"] for name, split in report["splits"].items()} == {"train": 6, "val": 2}
+
+
+def test_what_is_decoded_is_a_setting_of_the_import(finished_import, monkeypatch):
+    monkeypatch.chdir(finished_import)
+    told = {}
+    for decode in ("all", "sample", "none"):
+        found = data_specs.data_import(Dataset(name="cells", source="cells", decode=decode))
+        assert found["decode"] == decode
+        told[decode] = layout.imported(found)
+    assert len(set(told.values())) == 3
+    with pytest.raises(ValueError, match="decode: only for data that are imported"):
+        Dataset(name="drawn", generate={}, decode="none")
 
 
 def test_results_in_the_folder_of_the_data_are_refused(tmp_path):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import mmcv
@@ -14,7 +15,7 @@ from bad_files import save_turned
 from data_folders import Folder
 from snakes import TINY, snakemake
 
-from mtpd import files
+from mtpd import files, images
 from mtpd.datasets import pictures as pictures_of_data
 from mtpd.experiment import page as settings
 from mtpd.experiment.layout import Layout
@@ -177,7 +178,8 @@ def test_a_picture_is_drawn_as_detectors_see_it(tmp_path):
         "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 48, 64]}],
         "categories": [{"id": 1, "name": "cell"}],
     }
-    shown = pictures.draw({"1": "at random"}, annotations, tmp_path, {}).axes[0].images[0].get_array()
+    path_of = partial(images.path_of, folder=tmp_path, beside=tmp_path)
+    shown = pictures.draw({"1": "at random"}, annotations, path_of, {}).axes[0].images[0].get_array()
     assert shown.shape == mmcv.imread(tmp_path / "turned.jpg").shape == (64, 48, 3)
 
 

@@ -42,12 +42,13 @@ rule take_imported:
     conda:
         "../../envs/mtpd.yaml"
     resources:
-        mem_mb=100,
-        runtime=5,
+        mem_mb=2000,
+        runtime=10,
     params:
+        script=script("take_imported.py"),
         kept=lambda w, threads: import_kept(f"{w.split}.json"),
     shell:
-        "cp {params.kept:q} {output:q} > {log:q} 2>&1"
+        "{params.script} --kept {params.kept:q} --out {output:q} > {log:q} 2>&1"
 
 
 ruleorder: take_imported > draw_stand_in > draw_shapes

@@ -6,7 +6,7 @@ import os
 
 from mmengine.config import Config, ConfigDict
 
-from mtpd.data import resizing  # noqa: F401 (registers Resize)
+from mtpd.data import listed, resizing  # noqa: F401 (registers ListedImages and Resize)
 
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
@@ -71,7 +71,7 @@ def _loader(
         persistent_workers=False,
         sampler=ConfigDict(type="DefaultSampler", shuffle=False),  # a stage has its own for training
         dataset=ConfigDict(
-            type="CocoDataset",
+            type="ListedImages",
             metainfo=ConfigDict(classes=classes),
             ann_file=os.path.abspath(split["annotations"]),
             data_prefix=ConfigDict(img=os.path.abspath(split["images"])),

@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from mtpd.datasets.changes import Changes
 
 ROUNDING = 0.5  # pixels over the border that exporters' rounding makes; such boxes stay as they are
@@ -13,6 +15,8 @@ BORDER = 2.0  # pixels over the border that still say: the box is meant to end t
 FITS = 0.98  # share of the boxes that another reading must explain
 SUSPECT = 0.05  # share of boxes outside from which on other readings are tried
 FRACTIONS = "fractions of the image"
+NUMBERS = frozenset({int, float})
+NOTHING = (math.nan,) * 4
 
 # What four numbers can mean: (a, b, c, d) to x, y, width, height.
 CORNERS = {
@@ -28,13 +32,19 @@ def tidy(content: dict, form: str, changes: Changes) -> None:
     Stops if the boxes as a whole mean something else. The images need their sizes.
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
-    found = [(item, sizes[item["image_id"]]) for item in content["annotations"]]
-    for item, _ in found:
+    items = content["annotations"]
+    for item in items:
         _tidy_numbers(item, changes)
-    if text := _other_meaning([(item["bbox"], size) for item, size in found if _is_box(item["bbox"])], form):
+    found = [(item["bbox"], sizes[item["image_id"]]) for item in items]
+    boxes, limits = _arrays(found)
+    if text := _other_meaning(found, boxes, limits, form):
         changes.stop(text)
         return
-    content["annotations"] = [item for item, size in found if _is_kept(item, size, changes)]
+    quickly = (boxes[:, 2:].min(axis=1) > 0) & (_over_border(boxes, limits) <= 0)
+    pairs = zip(items, found, quickly.tolist(), strict=True)
+    content["annotations"] = [
+        item for item, (_, size), inside in pairs if inside or _is_kept(item, size, changes)
+    ]
     for item in content["annotations"]:
         _tidy_area(item, changes)
         _tidy_crowd(item, changes)
@@ -47,7 +57,7 @@ def tidy(content: dict, form: str, changes: Changes) -> None:
 
 def _tidy_numbers(item: dict, changes: Changes) -> None:
     box = item.get("bbox")
-    if isinstance(box, list) and all(type(value) in (int, float) for value in box):
+    if isinstance(box, list) and NUMBERS.issuperset(map(type, box)):
         return
     item["bbox"] = _numbers(box)
     if item["bbox"] is not None:
@@ -72,14 +82,41 @@ def over_border(box: tuple[float, ...], size: tuple[int, int]) -> float:
     return max(-x, -y, x + width - size[0], y + height - size[1])
 
 
-def _other_meaning(found: list[tuple[list, tuple]], form: str) -> str | None:
+def overlap(one, two) -> float:
+    """Intersection over union of two boxes; 0 where one is none."""
+    try:
+        across = min(one[0] + one[2], two[0] + two[2]) - max(one[0], two[0])
+        down = min(one[1] + one[3], two[1] + two[3]) - max(one[1], two[1])
+        shared = max(across, 0) * max(down, 0)
+        return shared / (one[2] * one[3] + two[2] * two[3] - shared)
+    except (TypeError, IndexError, ZeroDivisionError):
+        return 0.0
+
+
+def _arrays(found: list[tuple[list | None, tuple]]) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and sizes of images as rows; NaN where a box has not four numbers."""
+    boxes = [box if box is not None and len(box) == 4 else NOTHING for box, _ in found]
+    sizes = [size for _, size in found]
+    return np.array(boxes, float).reshape(-1, 4), np.array(sizes, float).reshape(-1, 2)
+
+
+def _over_border(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """``over_border`` of each row."""
+    return np.maximum(-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - sizes).max(axis=1)
+
+
+def _other_meaning(
+    found: list[tuple[list | None, tuple]], boxes: np.ndarray, sizes: np.ndarray, form: str
+) -> str | None:
     """What to say if most boxes are wrong as they are read, and another reading is right."""
-    if not found:
+    known = np.isfinite(boxes).all(axis=1)
+    if not known.any():
         return None
-    outside = sum(over_border(box, size) > BORDER for box, size in found) / len(found)
-    tiny = sum(max(map(abs, box)) <= 1.01 and min(size) > 8 for box, size in found) / len(found)
+    outside = (_over_border(boxes, sizes)[known] > BORDER).mean()
+    tiny = ((np.abs(boxes).max(axis=1) <= 1.01) & (sizes.min(axis=1) > 8))[known].mean()
     if outside <= SUSPECT and tiny < FITS:
         return None
+    found = [pair for pair, is_box in zip(found, known, strict=True) if is_box]
     fitting = [name for name, boxes in _readings(found, form) if _share_inside(boxes, found) >= FITS]
     if not fitting and outside <= 0.5:
         return None
@@ -162,7 +199,7 @@ def _number(value) -> float:
 
 def _tidy_area(item: dict, changes: Changes) -> None:
     area = item.get("area")
-    if type(area) in (int, float) and math.isfinite(area) and area > 0:
+    if type(area) in NUMBERS and 0 < area < math.inf:
         return
     changes.put_right("areas", f"object {item['id']}: {area!r}")
     value = _number(area)
@@ -171,7 +208,7 @@ def _tidy_area(item: dict, changes: Changes) -> None:
 
 def _tidy_crowd(item: dict, changes: Changes) -> None:
     crowd = item.get("iscrowd")
-    if type(crowd) is int and crowd in (0, 1):
+    if type(crowd) is int and 0 <= crowd <= 1:
         return
     item["iscrowd"] = int(str(crowd).strip().lower() in ("true", "1", "1.0"))
     changes.put_right("iscrowd", f"object {item['id']}: {crowd!r} -> {item['iscrowd']}")

@@ -7,6 +7,7 @@ import mmap
 import re
 from pathlib import Path, PurePosixPath
 
+from mtpd.datasets import texts
 from mtpd.datasets.changes import Changes
 
 PARTS = ("images", "annotations", "categories")
@@ -52,7 +53,8 @@ def _parsed(path: Path, changes: Changes):
         text = path.read_bytes()
         if text.startswith(b"\xef\xbb\xbf"):
             changes.put_right("byte order marks", path.name)
-        return json.loads(text)  # in UTF-8, -16 or -32
+        text = text.decode(json.detect_encoding(text), "surrogatepass")  # UTF-8, -16 or -32, as json does
+        return texts.parsed(text)
     except OSError as error:
         changes.stop(f"{path}: cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:

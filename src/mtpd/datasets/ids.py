@@ -26,28 +26,35 @@ def tidy(content: dict, changes: Changes) -> None:
         elif category is None or category not in categories:
             changes.leave_out("objects", "of unknown categories", f"category {category!r}")
         else:
-            item["image_id"], item["category_id"] = images[image], categories[category]
+            _refer(item, "image_id", images[image])
+            _refer(item, "category_id", categories[category])
             kept.append(item)
     content["annotations"] = kept
     _numbered(kept, "annotations", changes)
 
 
+def _refer(item: dict, key: str, target: int) -> None:
+    if item[key] != target or type(item[key]) is not int:
+        item[key] = target
+
+
 def plain(value):
     """An id as a whole number, if it stands for one; else as text. None stays None."""
+    if type(value) is int:
+        return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    return str(value).strip()
+    return value if value is None else str(value).strip()
 
 
 def _numbered(items: list[dict], part: str, changes: Changes) -> dict:
     """Give items sound ids; returns the new one by the old."""
     old = [plain(item.get("id")) for item in items]
     sound = len(set(old)) == len(old)
-    sound &= all(isinstance(key, int) and LEAST[part] <= key <= LARGEST for key in old)
+    sound &= {int}.issuperset(map(type, old))
+    sound = sound and (not old or (LEAST[part] <= min(old) and max(old) <= LARGEST))
     new = {}
     for number, (item, key) in enumerate(zip(items, old, strict=True), start=1):
         target = key if sound else number

@@ -84,15 +84,20 @@ def _place(path: Path) -> str:
 
 
 def _looked_at(paths: list[Path], chosen: set[Path]) -> Iterator[tuple]:
-    """Path, version and ``Look`` of each, in their order. OpenCV decodes without Python's lock."""
+    """Path, version and ``Look`` of each, in their order."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    for rows in on_all_cores(lambda batch: [_look(path, path in chosen) for path in batch], batches):
+        yield from rows
+
+
+def on_all_cores(work: Callable, items: list) -> Iterator:
+    """What work on image files gives for each item, in order. OpenCV decodes without Python's lock."""
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     usual = cv2.setLogLevel(0)  # it would print on damaged files
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about EXIF data and large images
-            for rows in pool.map(lambda batch: [_look(path, path in chosen) for path in batch], batches):
-                yield from rows
+            yield from pool.map(work, items)
     finally:
         pool.shutdown(cancel_futures=True)
         cv2.setLogLevel(usual)

@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from mtpd import files
-from mtpd.datasets import boxes, choosing, classes, find, ids, images, listing, masks, splitting, yolo
+from mtpd.datasets import boxes, choosing, classes, find, ids, images, listing, masks, splitting, texts, yolo
 from mtpd.datasets.changes import Changes, ImportStopped
+from mtpd.datasets.converting import convert
 from mtpd.datasets.names import ImageNames
+from mtpd.images import FOLDER
 
 ALLOWED_SHARE = 0.05  # of images or objects that may be left out
 VAL_FRACTION = 0.2
@@ -35,7 +37,8 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
         settings: ``source`` (a folder), or ``train`` and perhaps ``val`` and ``test`` with ``annotations``
             and ``images``. Optional: ``val_fraction``, ``seed``, ``classes`` (see ``classes.choose``),
             ``strict``, ``decode``, ``allowed_share``.
-        folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, and ``import.json``.
+        folder: gets ``train.json``, ``val.json``, perhaps ``test.json``, ``import.json``, and the images that
+            are converted (see ``mtpd.images``).
         say: takes lines of text: progress, and at the end what was changed.
 
     Returns:
@@ -53,10 +56,12 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     partial_folder.mkdir(parents=True)
     try:
         done = _Import(settings, whole, partial_folder, say)
-        report = done.run(sources)
+        with texts.no_collector():
+            report = done.run(sources)
         files.write_json(partial_folder / REPORT, report)
         for name in choosing.ORDER:
             (Path(folder) / f"{name}.json").unlink(missing_ok=True)
+        shutil.rmtree(Path(folder) / FOLDER, ignore_errors=True)
         for path in sorted(partial_folder.iterdir()):
             path.replace(Path(folder) / path.name)
     finally:
@@ -139,12 +144,13 @@ class _Import:
         root = None if changes.stops else listing.tidy(content, source.tree, found, look, changes)
         if root is None or changes.stops:
             return None
+        convert(content, self.folder, changes)
         if source.form == "YOLO":
             yolo.to_pixels(content)
         masks.tidy_form(content, changes)
         boxes.tidy(content, source.form, changes)
         if not changes.stops:
-            masks.tidy(content, self.allowed, changes)
+            masks.tidy(content, self.allowed, self.decode == "all", changes)
             classes.tidy(content, yolo.FIRST_ID if source.form == "YOLO" else 0, changes)
         if not changes.stops:
             self.names |= dict.fromkeys(category["name"] for category in content["categories"])
@@ -198,7 +204,7 @@ class _Import:
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
         _rename(content, os.path.relpath(root, images_of(self.settings, name)))
-        files.write_json(self.folder / f"{name}.json", content, indent=None)
+        texts.write(self.folder / f"{name}.json", content)
         self.splits[name] = {
             "content": self._content(name, content, seen),
             "form": source.form,

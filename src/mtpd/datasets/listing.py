@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from mtpd.datasets.boxes import overlap
 from mtpd.datasets.changes import NAMED, Changes
 from mtpd.datasets.names import Double, ImageNames
 from mtpd.datasets.tree import Tree
@@ -20,7 +21,7 @@ def tidy(content: dict, tree: Tree, names: ImageNames, look: Looking, changes: C
 
     Returns:
         The folder that all ``file_name`` are relative to; None after a stop. Each image gets ``_digest``, the
-        hash of its bytes.
+        hash of its bytes; one to be converted ``_convert``, its path and what to say.
     """
     _find_files(content, tree, names, changes)
     if changes.stops:
@@ -83,11 +84,12 @@ def _check_sizes(content: dict, changes: Changes) -> None:
     for image in content["images"]:
         listed = (_pixels(image.get("width")), _pixels(image.get("height")))
         found = image["_look"].size or listed  # of a file that was not opened
-        if image["_look"].problem:
+        if image["_look"].problem and not image["_look"].convert:
             kind, which = "that cannot be trained with", f"{image['_path']} {image['_look'].problem}"
             changes.leave_out("images", kind, which)
         elif None in found:
-            changes.leave_out("images", "of unknown size", image["_path"])
+            kind = "whose size is not listed, while dataset.decode (none) opens no image"
+            changes.leave_out("images", kind, image["_path"])
         elif None in listed or listed == found:
             _write_size(image, found, changes)
             usable.append(image)
@@ -184,20 +186,9 @@ def _contradict(some: list[dict], others: list[dict]) -> bool:
     pairs = ((one, two) for one in some for two in others)
     return any(
         (one["category_id"], one.get("bbox")) != (two["category_id"], two.get("bbox"))
-        and _overlap(one.get("bbox"), two.get("bbox")) >= ALIKE
+        and overlap(one.get("bbox"), two.get("bbox")) >= ALIKE
         for one, two in pairs
     )
-
-
-def _overlap(one, two) -> float:
-    """Intersection over union of two boxes; 0 where one is none."""
-    try:
-        across = min(one[0] + one[2], two[0] + two[2]) - max(one[0], two[0])
-        down = min(one[1] + one[3], two[1] + two[3]) - max(one[1], two[1])
-        shared = max(across, 0) * max(down, 0)
-        return shared / (one[2] * one[3] + two[2] * two[3] - shared)
-    except (TypeError, IndexError, ZeroDivisionError):
-        return 0.0
 
 
 def _name_below_one_root(content: dict, tree: Tree, base: str, changes: Changes) -> Path:
@@ -209,6 +200,9 @@ def _name_below_one_root(content: dict, tree: Tree, base: str, changes: Changes)
         if name != listed and str(PurePosixPath(base, name)) != listed:
             changes.put_right("names of images", f"{listed!r} -> {image['_path']!r}")
         image["file_name"] = name
-        image["_digest"] = image.pop("_look").digest
+        seen = image.pop("_look")
+        image["_digest"] = seen.digest
+        if seen.convert:
+            image["_convert"] = tree.folder / image["_path"], f"{image['_path']}: {seen.problem}"
         del image["_path"]
     return tree.folder / base if base else tree.folder

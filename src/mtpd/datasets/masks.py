@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
+from itertools import chain
+from operator import mul, sub
 
+import numpy as np
 from pycocotools import mask as drawing
 
 from mtpd.datasets.changes import Changes
 
 FEWEST = 6  # numbers of a polygon: three points
 NEAR = 0.1  # least share that the box of a mask and the object's box have in common (intersection over union)
+# Polygons that are sound without being drawn: the same share, and the share of their own box that they fill.
+PLAINLY_NEAR, FILLED = 0.5, 0.1
+LEAST_SIDE = 2  # pixels
+AT_ONCE = 10_000  # masks
 
 
 def tidy_form(content: dict, changes: Changes) -> None:
@@ -38,7 +46,8 @@ def _from_text(text: str, item: dict, changes: Changes):
 
 def _fill_in(item: dict, changes: Changes) -> None:
     polygons = item["segmentation"]
-    if not _are_polygons(polygons):
+    known = item.get("bbox") is not None and item.get("area") is not None
+    if known or not _are_polygons(polygons):
         return
     if item.get("bbox") is None:
         points = [value for polygon in polygons for value in polygon]
@@ -57,25 +66,31 @@ def _are_polygons(found) -> bool:
 def _is_polygon(polygon) -> bool:
     if not isinstance(polygon, list) or len(polygon) < FEWEST or len(polygon) % 2:
         return False
-    return all(type(value) in (int, float) and math.isfinite(value) for value in polygon)
+    try:
+        return math.isfinite(sum(polygon))  # quick; what is no number raises
+    except (TypeError, OverflowError):
+        return False
 
 
 def polygon_area(polygon: list[float]) -> float:
     """Of a polygon x1, y1, x2, y2, ..."""
-    points = list(zip(polygon[::2], polygon[1::2], strict=True))
-    following = points[1:] + points[:1]
-    return abs(sum(a * d - c * b for (a, b), (c, d) in zip(points, following, strict=True))) / 2
+    xs, ys = polygon[::2], polygon[1::2]
+    ahead, back = map(mul, xs, ys[1:] + ys[:1]), map(mul, xs[1:] + xs[:1], ys)
+    return abs(sum(map(sub, ahead, back))) / 2
 
 
-def tidy(content: dict, few: float, changes: Changes) -> None:
+def tidy(content: dict, few: float, draw_all: bool, changes: Changes) -> None:
     """Keep the masks that can be used.
+
+    With ``draw_all``, pycocotools draws all of them; else all but polygons that plainly fill their box.
 
     Where most objects have a usable mask, an object without one would stop the training of a mask head: it is
     left out, if such objects are ``few`` (a share). Else only the masks are dropped: the boxes can be used.
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
     masked = [item for item in content["annotations"] if item.get("segmentation")]
-    wrong = {id(item): why for item in masked if (why := _fault(item, sizes[item["image_id"]], changes))}
+    doubtful = masked if draw_all else _doubtful(masked)
+    wrong = {id(item): why for item in doubtful if (why := _fault(item, sizes[item["image_id"]], changes))}
     total = len(content["annotations"])
     drop_objects = len(masked) - len(wrong) > total / 2 and len(wrong) <= few * total
     for item in masked:
@@ -89,6 +104,35 @@ def tidy(content: dict, few: float, changes: Changes) -> None:
             del item["segmentation"]
     if drop_objects:
         content["annotations"] = [item for item in content["annotations"] if id(item) not in wrong]
+
+
+def _doubtful(items: list[dict]) -> list[dict]:
+    """All but the masks of polygons that, unless they cover themselves twice, plainly fill their box."""
+    plain = [item for item in items if _are_polygons(item["segmentation"])]
+    filling: set[int] = set()
+    for start in range(0, len(plain), AT_ONCE):
+        some = plain[start : start + AT_ONCE]
+        filling.update(id(item) for item, fills in zip(some, _fill_their_boxes(some), strict=True) if fills)
+    return [item for item in items if id(item) not in filling]
+
+
+def _fill_their_boxes(items: list[dict]) -> list[bool]:
+    polygons = [polygon for item in items for polygon in item["segmentation"]]
+    points = np.array(array("d", chain.from_iterable(polygons))).reshape(-1, 2)
+    ends = np.cumsum([len(polygon) // 2 for polygon in polygons])
+    starts = np.concatenate([[0], ends[:-1]])
+    following = np.roll(points, -1, axis=0)
+    following[ends - 1] = points[starts]
+    turned = points[:, 0] * following[:, 1] - points[:, 1] * following[:, 0]
+    parts = np.cumsum([0, *(len(item["segmentation"]) for item in items[:-1])])
+    areas = np.add.reduceat(np.abs(np.add.reduceat(turned, starts)) / 2, parts)
+    low = np.minimum.reduceat(points, starts[parts])
+    sides = np.maximum.reduceat(points, starts[parts]) - low
+    boxes = np.array([item["bbox"] for item in items], float)
+    shared = np.minimum(low + sides, boxes[:, :2] + boxes[:, 2:]) - np.maximum(low, boxes[:, :2])
+    shared = shared.clip(0).prod(axis=1)
+    near = shared >= PLAINLY_NEAR * (sides.prod(axis=1) + boxes[:, 2:].prod(axis=1) - shared)
+    return (near & (sides.min(axis=1) >= LEAST_SIDE) & (areas >= FILLED * sides.prod(axis=1))).tolist()
 
 
 def _fault(item: dict, size: tuple[int, int], changes: Changes) -> str | None:

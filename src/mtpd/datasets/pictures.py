@@ -8,10 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mtpd import files, fonts
+from mtpd import files, fonts, images
 from mtpd.datasets import counts
 
 SHEET, PLOT = "train_samples.jpg", "counts.png"
@@ -26,12 +25,13 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#C
 DARK = "#0072B2"  # names on it are white
 
 
-def sheet(content: dict, root: Path, target: Path) -> None:
+def sheet(content: dict, root: Path, beside: Path, target: Path) -> None:
     """Write up to 12 images with boxes and class names, the same ones each time; rare classes are among them.
 
     Args:
         content: the objects, in COCO's form. There must be an image.
         root: the folder of the images.
+        beside: the folder of the annotations, where those images are that were converted.
         target: the picture, JPEG or PNG by its name.
     """
     names = {category["id"]: category["name"] for category in content["categories"]}
@@ -44,7 +44,11 @@ def sheet(content: dict, root: Path, target: Path) -> None:
     font = ImageFont.truetype(fonts.best(text), FONT_SIZE)
     colours = {number: COLOURS[n % len(COLOURS)] for n, number in enumerate(names)}
     labels = {number: _fitted(name, LONGEST_LABEL, font) for number, name in names.items()}
-    tiles = [_tile(image, root, objects[image["id"]], labels, colours, font) for image in chosen]
+    paths = [images.path_of(image, root, beside) for image in chosen]
+    tiles = [
+        _tile(image, path, objects[image["id"]], labels, colours, font)
+        for image, path in zip(chosen, paths, strict=True)
+    ]
     encoded = io.BytesIO()
     _in_rows(tiles).save(encoded, "PNG" if target.suffix == ".png" else "JPEG", quality=90)
     files.write_bytes(target, encoded.getvalue())
@@ -80,10 +84,9 @@ def _chosen(content: dict) -> list[dict]:
     return list(chosen.values()) or content["images"][:IMAGES]
 
 
-def _tile(image: dict, root: Path, items: list[dict], labels: dict, colours: dict, font) -> Image.Image:
+def _tile(image: dict, path: Path, items: list[dict], labels: dict, colours: dict, font) -> Image.Image:
     """An image below its name; as wide as SIDE, and at most TITLE + SIDE high."""
-    content = np.frombuffer((root / image["file_name"]).read_bytes(), np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # not imread: that cannot read turned TIFFs
+    pixels = images.read(path)[:, :, ::-1]
     scale = SIDE / max(pixels.shape[:2])
     width, height = (max(1, round(side * scale)) for side in pixels.shape[1::-1])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -159,5 +162,5 @@ def of_import(kept: Path, root: Path, folder: Path) -> None:
         content = files.read_json(kept / f"{split}.json")  # one of them in memory: they may be large
         found[split] = counts.count(content)
         if split == "train":
-            sheet(content, root, folder / SHEET)
+            sheet(content, root, kept, folder / SHEET)
     counts.plot(found, folder / PLOT)

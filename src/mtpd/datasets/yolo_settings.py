@@ -65,7 +65,8 @@ def _first_settings(tree: Tree) -> tuple[Settings, list[str]]:
 
 def _read_class_file(settings: Settings, tree: Tree) -> None:
     """Take the classes that a text file lists, a name a line."""
-    files = [path for path in tree.files if PurePosixPath(path).name.lower() in CLASS_FILES]
+    kinds = {PurePosixPath(name).suffix for name in CLASS_FILES}
+    files = [path for path in tree.of_kind(*kinds) if PurePosixPath(path).name.lower() in CLASS_FILES]
     if not files:
         return
     settings.named_in = min(files, key=lambda path: (path.count("/"), path))

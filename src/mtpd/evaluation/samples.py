@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks, make_grid
 
-from mtpd import files, fonts
+from mtpd import files, fonts, images
 from mtpd.data.resizing import fitted
 from mtpd.evaluation.analysis import LEAST_SCORE
 from mtpd.evaluation.truth import Truth
@@ -28,12 +28,12 @@ WHITE = 255
 FONT_SIZE = 11  # pixels
 
 
-def draw(truth: Truth, images: Path, predictions: list[dict], path: Path) -> None:
+def draw(truth: Truth, folder: Path, predictions: list[dict], path: Path) -> None:
     """Write the picture: 8 images, the same ones for every student of a data set.
 
     Args:
         truth: the annotated objects.
-        images: folder of the images.
+        folder: of the images.
         predictions: COCO results; those with a score of at least 0.3 are drawn.
         path: the picture, a JPEG file.
     """
@@ -43,7 +43,7 @@ def draw(truth: Truth, images: Path, predictions: list[dict], path: Path) -> Non
     with_masks = any("segmentation" in row for row in predictions)
     tiles = []
     for image in _chosen(truth):
-        pixels = mmcv.imread(images / image["file_name"])
+        pixels = images.read(images.path_of(image, folder, Path(truth.path).parent))
         for title, rows in (("annotated", truth.annotations), ("found", found)):
             own = [row for row in rows if row["image_id"] == image["id"]]
             tiles.append(_tile(truth, pixels, own, with_masks, f"{image['file_name']}: {title}"))

@@ -66,7 +66,7 @@ class Archive(Model):
     files: int = Field(ge=1, description="how many are in the folder")
 
 
-OF_IMPORTS = ("classes", "strict", "allowed_share")  # keys of a data set that only its import reads
+OF_IMPORTS = ("classes", "strict", "decode", "allowed_share")  # keys of a data set that only its import reads
 
 
 class Dataset(Model):
@@ -80,6 +80,7 @@ class Dataset(Model):
         None, description="the classes to take, or new names with the classes that they join"
     )
     strict: bool = Field(False, description="refuse whatever the import would change")
+    decode: Literal["all", "sample", "none"] = Field("all", description="which images the import decodes")
     allowed_share: float = Field(
         0.05, ge=0, le=1, description="share of images or of objects that the import may leave out"
     )

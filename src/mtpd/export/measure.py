@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import onnxruntime
 import torch
 from torch import nn
@@ -51,7 +50,7 @@ def measure(
     agreement, times = Agreement(), {"mmdet": [], "onnxruntime": []}
     for number in range(len(images)):
         listed = images.get_data_info(number)
-        picture = cv2.imread(listed["img_path"])
+        picture = predict.read(listed["img_path"])
         if picture is None:
             raise ExportError(f"{listed['img_path']}: no picture that OpenCV can read")
         inputs = predict.inputs(picture, settings)

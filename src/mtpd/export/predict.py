@@ -30,6 +30,12 @@ def load(folder: Path) -> tuple[onnxruntime.InferenceSession, dict]:
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]), settings
 
 
+def read(path: str) -> np.ndarray | None:
+    """A picture as the training read it; None if OpenCV cannot. (``cv2.imread`` fails for turned TIFFs.)"""
+    content = np.fromfile(path, np.uint8) if Path(path).is_file() else np.array([], np.uint8)
+    return cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+
+
 def inputs(picture: np.ndarray, settings: dict) -> dict[str, np.ndarray]:
     """What the model takes. ``picture``: as OpenCV reads it (height x width x 3, uint8, BGR)."""
     height, width = picture.shape[:2]
@@ -64,7 +70,7 @@ def main() -> None:
     parser.add_argument("--draw", help="picture to write, like found.png")
     args = parser.parse_args()
     session, settings = load(Path(__file__).resolve().parent)
-    picture = cv2.imread(args.picture)
+    picture = read(args.picture)
     if picture is None:
         raise SystemExit(f"{args.picture}: no picture that OpenCV can read")
     values = session.run(settings["outputs"], inputs(picture, settings))

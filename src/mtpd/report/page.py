@@ -46,7 +46,7 @@ def build(
     plt.rcParams["font.family"] = fonts.families(names)
     if lacking := fonts.warning(names):
         print(lacking)
-    pictures = page_figures.seen_by_each(findings, files.read_json(annotations), images)
+    pictures = page_figures.seen_by_each(findings, annotations, images)
     first = findings.metrics[findings.student]
     content = {
         "settings": settings,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from mtpd import files, images
 from mtpd.report import page_plots, pictures, stamps, tables
 from mtpd.report.captions import CAPTIONS, OF_DATA
 from mtpd.report.findings import Findings
@@ -57,12 +59,12 @@ def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
     return [_described(kind, "image/svg+xml", _content(f, "svg", findings)) for kind, f in figures.items()]
 
 
-def seen_by_each(findings: Findings, annotations: dict, folder: Path) -> dict:
+def seen_by_each(findings: Findings, annotations: Path, folder: Path) -> dict:
     """The same validation images, as student, arm, its best control and the strongest teacher see them.
 
     Args:
         findings: of the experiment.
-        annotations: content of the COCO annotation file of the validation split.
+        annotations: COCO annotation file of the validation split.
         folder: of its images.
     """
     counts = (findings.analyses[name]["images"] for name in (findings.ends[findings.arm], findings.student))
@@ -70,7 +72,8 @@ def seen_by_each(findings: Findings, annotations: dict, folder: Path) -> dict:
     names = filter(None, [findings.student, findings.best_control, findings.arm, findings.strongest])
     subjects = {name: findings.ends.get(name, name) for name in names}
     predictions = {name: findings.predictions(subject) for name, subject in subjects.items()}
-    figure = pictures.draw(chosen, annotations, folder, predictions)
+    path_of = partial(images.path_of, folder=folder, beside=annotations.parent)
+    figure = pictures.draw(chosen, files.read_json(annotations), path_of, predictions)
     return _described("pictures", "image/png", _content(figure, "png", findings))
 
 

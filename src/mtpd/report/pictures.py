@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image, ImageOps
 
+from mtpd import images
 from mtpd.report.plots import COLOURS
 
 LEAST_SCORE = 0.3  # of the boxes that are drawn
@@ -50,19 +51,22 @@ def _f1(counts: list[int]) -> float:
 
 
 def draw(
-    chosen: dict[str, str], annotations: dict, folder: Path, predictions: dict[str, list[dict]]
+    chosen: dict[str, str],
+    annotations: dict,
+    path_of: Callable[[dict], Path],
+    predictions: dict[str, list[dict]],
 ) -> Figure:
     """A row for each image: the annotated objects, then what each detector finds.
 
     Args:
         chosen: of ``choose``.
         annotations: content of the COCO annotation file.
-        folder: of the images.
+        path_of: gives the file of an image.
         predictions: COCO results by detector.
     """
     names = {category["id"]: category["name"] for category in annotations["categories"]}
     colours = {number: COLOURS[i % len(COLOURS)] for i, number in enumerate(names)}
-    files = {str(image["id"]): image["file_name"] for image in annotations["images"]}
+    files = {str(image["id"]): path_of(image) for image in annotations["images"]}
     columns = [("annotated", _by_image(annotations["annotations"], chosen))]
     for name, rows in predictions.items():
         columns.append((name, _by_image([row for row in rows if row["score"] >= LEAST_SCORE], chosen)))
@@ -70,8 +74,7 @@ def draw(
         len(chosen), len(columns), figsize=(SIDE * len(columns) + 1, SIDE * len(chosen) + 0.4), squeeze=False
     )
     for axes_of_row, (image, why) in zip(axes, chosen.items(), strict=True):
-        with Image.open(folder / files[image]) as picture:
-            pixels = ImageOps.exif_transpose(picture).convert("RGB")  # as OpenCV does for the detectors
+        pixels = images.read(files[image])[:, :, ::-1]
         for axis, (title, boxes) in zip(axes_of_row, columns, strict=True):
             axis.imshow(pixels)
             axis.set(xticks=[], yticks=[])
