@@ -87,8 +87,7 @@ class Dataset(Model):
     generate: Generate | None = None
     train: Split | None = None
     val: Validation | None = Field(
-        None,
-        description="its own files; or, where there is no such split, the fraction to take out of 'train'",
+        None, description="its own files; or, without such a split, the fraction to take out of 'train'"
     )
     test: Split | None = Field(None, description="beside 'train' and 'val': is reported, and chooses nothing")
     download: dict[Folder, Archive] = Field(
