@@ -86,6 +86,11 @@ def without_objects(coco):
     coco["annotations"] = [{**coco["annotations"][0], "iscrowd": 1}]
 
 
+def ignored(coco):
+    for item in coco["annotations"][2:]:
+        item["ignore"] = 1
+
+
 def zebra(coco):
     """The first object is of a class that training does not have."""
     first = coco["annotations"][0]["category_id"]
@@ -105,8 +110,9 @@ DATA = {
     "empty-split": (with_annotations("val", lambda c: c.update(images=[], annotations=[])), "val: data/val.json: lists no images"),
     "box-outside": (annotation(bbox=[70, 5, 9, 9]), "train: 1 of 9 objects cannot be used, more than the allowed share of 0.05 (objects: boxes outside their image: 1 (object 1: [70, 5, 9, 9]))"),
     "no-segmentation": (masked_student, "dataset.train: 1 of 9 objects have no mask, which detectors with a mask head need (objects 1)"),
-    "no-object": (with_annotations("train", without_objects), "dataset.train: 1 of 4 images, 0 of 1 objects are trained with"),
-    "no-object-to-score": (with_annotations("val", without_objects), "dataset.val: 2 of 2 images, 0 of 1 objects are scored with, without 1 crowds; expected objects that are no crowd"),
+    "no-object": (with_annotations("train", without_objects), "train: has no objects that can be used"),
+    "no-object-to-score": (with_annotations("val", without_objects), "val: has no objects that can be used"),
+    "too-few-objects": (with_annotations("train", ignored), "dataset.train: 3 of 4 images, 2 of 9 objects are trained with, without 1 images without objects (dataset.skip_empty_images), 7 objects with `ignore`; expected at least half of the objects"),
     "image-missing": (image(lambda path: path.unlink()), "train: 1 of 4 images cannot be used, more than the allowed share of 0.05 (images: missing: 1 ('train_000001.png', "),
     "turned-image": (image(lambda path: save_turned(path, (64, 60))), "images: of another size than listed: 1 (train_000001.png: listed 64 x 64, found 60 x 64)"),
     "strange-category": (with_annotations("val", zebra), "val: has objects of classes that training does not have: 'zebra' ("),

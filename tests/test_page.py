@@ -78,7 +78,7 @@ def dirty(tmp_path):
     content["annotations"] += [{**content["annotations"][0], "id": 700, "image_id": 88}]
     files.write_json(path, content)
     data.imported(allowed_share=0.5)
-    pictures_of_data.of_import(data.out, Path(data.report["splits"]["train"]["images_in"]), data.out)
+    pictures_of_data.of_import(data.out, data.data, data.out)
     return data
 
 
