@@ -131,3 +131,13 @@ def test_sound_polygons_are_drawn_only_where_images_are_decoded(pair, monkeypatc
         drawn.clear()
         pair.imported(decode=decode)
         assert (pair.content(), len(drawn)) == (masked(pair.sound), expected)
+
+
+def test_objects_without_a_mask_among_others_are_told(pair):
+    total = len(masked(pair.train)["annotations"])
+    for item in pair.train["annotations"][:3]:
+        item["segmentation"] = []
+    assert f"train: 3 of {total} objects have no mask, only a box" in pair.imported().text
+    for item in pair.train["annotations"]:
+        item["segmentation"] = []
+    assert "have no mask" not in "\n".join(pair.imported().report["text"])

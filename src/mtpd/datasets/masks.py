@@ -104,6 +104,17 @@ def tidy(content: dict, few: float, draw_all: bool, changes: Changes) -> None:
             del item["segmentation"]
     if drop_objects:
         content["annotations"] = [item for item in content["annotations"] if id(item) not in wrong]
+    _tell_without(content, changes)
+
+
+def _tell_without(content: dict, changes: Changes) -> None:
+    """Some tools draw a box for what they cannot outline."""
+    without = sum(not item.get("segmentation") for item in content["annotations"])
+    if 0 < without < len(content["annotations"]):
+        changes.note(
+            f"{without} of {len(content['annotations'])} objects have no mask, only a box: detectors with a mask"
+            " head cannot be trained with these data, detectors of boxes can"
+        )
 
 
 def _doubtful(items: list[dict]) -> list[dict]:
