@@ -112,8 +112,8 @@ def _tell_without(content: dict, changes: Changes) -> None:
     without = sum(not item.get("segmentation") for item in content["annotations"])
     if 0 < without < len(content["annotations"]):
         changes.note(
-            f"{without} of {len(content['annotations'])} objects have no mask, only a box: detectors with a mask"
-            " head cannot be trained with these data, detectors of boxes can"
+            f"{without} of {len(content['annotations'])} objects have no mask, only a box: detectors with a"
+            " mask head cannot be trained with these data, detectors of boxes can"
         )
 
 
