@@ -1,6 +1,7 @@
 """Splits: which file is of which, and a validation split from one set."""
 
 import json
+from pathlib import Path
 
 import pytest
 from data_folders import (
@@ -218,3 +219,23 @@ def test_all_stops_come_at_once(tmp_path):
     pair.val["images"] = []
     text = pair.stopped()
     assert "train: two classes are called 'cell'" in text and "lists no images" in text
+
+
+def test_an_import_that_was_cut_off_is_none(tmp_path, monkeypatch):
+    """Whoever finds the report finds all the rest."""
+    pair = Pair(tmp_path)
+    pair.imported()
+    usual = Path.replace
+
+    def cut_off(path, target):
+        if Path(target).name == "val.json":
+            raise KeyboardInterrupt
+        return usual(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            pair.imported()
+    assert not (pair.out / "import.json").exists()
+    pair.imported()
+    assert (pair.out / "val.json").exists() and (pair.out / "import.json").exists()

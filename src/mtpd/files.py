@@ -137,3 +137,11 @@ def copy_checked(source: Path, target: Path, expected: str) -> bool:
 def fingerprint(content: Any) -> str:
     """Twelve hex digits of the hash of JSON content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def fingerprint_of(*parts: Any) -> str:
+    """The same of parts that together are too large for one text."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()[:12]

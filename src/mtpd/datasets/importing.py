@@ -59,16 +59,21 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
         with texts.no_collector():
             report = done.run(sources)
         files.write_json(partial_folder / REPORT, report)
-        for name in choosing.ORDER:
-            (Path(folder) / f"{name}.json").unlink(missing_ok=True)
-        shutil.rmtree(Path(folder) / FOLDER, ignore_errors=True)
-        for path in sorted(partial_folder.iterdir()):
-            path.replace(Path(folder) / path.name)
+        _replace(partial_folder, Path(folder))
     finally:
         shutil.rmtree(partial_folder)
     for line in report["text"]:
         say(line)
     return report
+
+
+def _replace(made: Path, folder: Path) -> None:
+    """Put what was made in the place of what is there. The report is the last: with it, all is there."""
+    for name in (REPORT, *(f"{split}.json" for split in choosing.ORDER)):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == REPORT):
+        path.replace(folder / path.name)
 
 
 def _rename(content: dict, folder: str) -> None:
@@ -225,7 +230,7 @@ class _Import:
         if name != "train":
             return files.fingerprint([files.sha256(self.folder / f"{name}.json"), digests])
         sizes = [(image["id"], image["width"], image["height"]) for image in content["images"]]
-        return files.fingerprint([sizes, digests, content["annotations"], content["categories"]])
+        return files.fingerprint_of([sizes, digests, content["categories"]], *content["annotations"])
 
     def _report(self) -> dict:
         text = [f"{self.whole.where}: {note}" for note in self.whole.notes]
