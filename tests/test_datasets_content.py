@@ -17,10 +17,34 @@ def data(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_where_it_lies_and_when_it_was_copied_do_not_count(data, tmp_path):
+def test_where_it_lies_does_not_count(data, tmp_path):
     before = content.digest(data)
-    shutil.copytree(data, tmp_path / "other", copy_function=shutil.copyfile)
+    shutil.copytree(data, tmp_path / "other")
     assert content.digest(tmp_path / "other") == before == content.digest("data")
+
+
+def test_the_time_of_annotations_does_not_count_and_that_of_images_does(data):
+    """An image can be replaced by one of the same size, and to read all of them takes long."""
+    before = content.digest(data)
+    os.utime(data / "train/a.txt", (1e9, 1e9))
+    assert content.digest(data) == before
+    os.utime(data / "train/a.jpg", (1e9, 1e9))
+    assert content.digest(data) != before
+
+
+def test_images_elsewhere_count(data, tmp_path):
+    """Those that data.yaml names, where the folder has none."""
+    files.write_text(tmp_path / "only/data.yaml", "train: ../data/train\nnames: [cell]")
+    before = content.digest(tmp_path / "only")
+    files.write_text(data / "train/a.txt", "0 .5 .5 .2 .2")
+    assert content.digest(tmp_path / "only") != before
+
+
+def test_links_to_nothing_and_hidden_files_are_no_data(data):
+    before = content.digest(data)
+    (data / "extra.json").symlink_to("absent.json")
+    (data / ".#data.yaml").symlink_to("someone@machine.1:2")
+    assert content.digest(data) == before
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,6 @@ def test_all_stops_come_at_once(tmp_path):
 def test_an_import_that_was_cut_off_is_none(tmp_path, monkeypatch):
     """Whoever finds the report finds all the rest."""
     pair = Pair(tmp_path)
-    pair.imported()
     usual = Path.replace
 
     def cut_off(path, target):

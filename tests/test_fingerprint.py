@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import PROJECT, progressive_stage, spec
@@ -107,3 +108,17 @@ def test_a_local_file_of_pretrained_weights_counts_by_its_content(dataset, teach
         stage = progressive_stage(dataset, teacher, student=student, backbones={str(path): str(path)})
         found.append(stage.fingerprint())
     assert found[0] == found[1] != found[2]
+
+
+def test_imported_data_count_by_their_content(full, tmp_path):
+    """Not by the bytes of their file, which may be written anew."""
+
+    def fingerprint(content, path):
+        train = {**full.dataset["train"], "content": content, "annotations": path}
+        return changed(full, ("dataset", "train"), train).fingerprint()
+
+    path = full.dataset["train"]["annotations"]
+    other = tmp_path / "other.json"
+    other.write_text(Path(path).read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert fingerprint("one", path) != fingerprint("another", path)
+    assert fingerprint("one", path) == fingerprint("one", str(other))

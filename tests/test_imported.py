@@ -14,6 +14,7 @@ from mtpd import files
 from mtpd.experiment import data_specs, layout
 from mtpd.experiment.schema import Dataset
 
+WILDCARDS = "dataset=cells,student=student,recipe=alone,chain=none@1,seed=0"
 STAGE = "results/cells/students/student/alone/none@1/seed0"
 
 
@@ -112,6 +113,10 @@ def test_what_is_trained_with_decides(change, folder):
     assert jobs.pop("train_stage") == 1
     # Of an image that shows something else, the annotations are the same.
     assert jobs == {"label": {"take_imported": 1}, "image": {}, "classes": {"take_imported": 2}}[change]
+    student = (folder / STAGE / "student.pth").read_bytes()
+    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=write(folder, **options))
+    assert code == 0 and "epoch 1/1" in said and "trained already" not in said, said
+    assert (folder / STAGE / "student.pth").read_bytes() != student
 
 
 def test_corrected_validation_annotations_train_nothing(folder):
@@ -170,3 +175,28 @@ def test_what_is_decoded_is_a_setting_of_the_import(finished_import, monkeypatch
 def test_results_in_the_folder_of_the_data_are_refused(tmp_path):
     code, said = snakemake(tmp_path, "-n", config=write(tmp_path, source="."))
     assert code != 0 and "dataset.source: found '.', in which this run writes its results" in said, said
+
+
+def test_another_version_of_the_import_imports_again(finished_import, monkeypatch):
+    monkeypatch.chdir(finished_import)
+    data = Dataset(name="cells", source="cells")
+    assert data_specs.import_report(data)
+    monkeypatch.setattr(data_specs, "IMPORT_VERSION", 10**6)
+    assert data_specs.import_report(data) is None
+
+
+def test_an_import_that_is_not_whole_is_made_again(folder):
+    for path in (folder / "work/imports").glob("*/val.json"):
+        path.unlink()
+    code, said = snakemake(folder, "-n", "--", f"{STAGE}/metrics.json", config=write(folder))
+    assert code == 0 and "import: val: reading" in said and "Nothing to be done" in said, said
+
+
+def test_a_job_whose_data_have_changed_meanwhile_is_refused(folder):
+    """As on a cluster: the process of a job finds other data than those that the results have."""
+    content = files.read_json(folder / "results/cells/data/train.json")
+    content["annotations"].pop()
+    files.write_json(folder / "results/cells/data/train.json", content)
+    job = ("--mode", "remote", "--force", "--target-jobs", f"train_stage:{WILDCARDS}")
+    code, said = snakemake(folder, *job, "--allowed-rules", "train_stage", config=write(folder))
+    assert code != 0 and "dataset: files have changed since this run began (cells)" in said, said

@@ -99,8 +99,8 @@ def spec_file(folder, name, spec):
     The file is named by what the settings make, and Snakemake compares the name: a job runs again when they
     change, but not when files have moved. A dry run writes nothing.
     """
-    if not workflow.is_main_process and data_specs.NOT_IMPORTED in json.dumps(spec):
-        raise WorkflowError("dataset: its files have changed since this run began; start it again")
+    if not workflow.is_main_process:
+        require_imported(spec.get("dataset", {}))
     path = Path(folders.logs(folder), f"{name}-{identity.digest(spec)}.json")
     if not workflow.dryrun and not (path.exists() and files.read_json(path) == json.loads(json.dumps(spec))):
         files.write_json(path, spec)

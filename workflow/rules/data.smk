@@ -18,7 +18,8 @@ rule import_data:
         runtime=120,
     params:
         script=script("import_data.py"),
-        # What was imported counts, not how. Snakemake does not compare what depends on threads.
+        # The job runs again when the imported data change, not when the settings do: Snakemake does not compare
+        # what depends on threads.
         spec=lambda w, threads: spec_file(folders.DATA.format(**w), "import", data_import),
         folder=lambda w: folders.DATA.format(**w),
     shell:

@@ -21,12 +21,28 @@ def import_now():
 def to_import():
     """Whether the data are there and not imported yet. With --sdm conda, only jobs may have what it needs."""
     there = not data_to_fetch and not consistency.missing_data(experiment)
-    return (
-        data_import
-        and there
-        and not Path(import_kept("import.json")).exists()
-        and importlib.util.find_spec("cv2")
-    )
+    missing = data_import and there and not data_specs.import_report(experiment.dataset)
+    return missing and importlib.util.find_spec("cv2")
+
+
+def require_imported(dataset):
+    """For a process that runs one job: the job must read the data as they are now, because that is what it says.
+
+    Args: ``dataset``, of the job's settings.
+    """
+    splits = {"train", "val", "test"} & dataset.keys() if data_import else ()
+    kept = data_specs.import_report(experiment.dataset) if splits else None
+    if any(not kept or unlike(layout.split(split)["annotations"]) for split in splits):
+        where = ", ".join(sources.named_data(experiment).values())
+        raise WorkflowError(
+            f"dataset: files have changed since this run began ({where}); start it again: what has finished stays"
+        )
+
+
+def unlike(copy):
+    """Whether a file of the import in the results is another one than that which is kept."""
+    kept = import_kept(Path(copy).name)
+    return Path(copy).exists() and files.known_sha256(copy) != files.known_sha256(kept)
 
 
 if workflow.is_main_process and to_import():

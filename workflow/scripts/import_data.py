@@ -9,7 +9,7 @@ from mtpd import files
 from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, images_of, import_dataset
-from mtpd.experiment import layout
+from mtpd.experiment import data_specs, layout
 from mtpd.monitoring.progress import teller
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -22,7 +22,7 @@ kept = Path(layout.imported(spec))
 # The checks keep what this says as the reason why nothing runs; its progress goes to their terminal.
 progress = "/dev/stderr" if args.folder else f"/proc/{os.getppid()}/fd/2"
 try:
-    if not (kept / REPORT).exists():
+    if not data_specs.kept(kept):
         import_dataset(spec, kept, teller("import", progress))
 except ImportStopped as error:
     sys.exit("\n".join(error.stops))

@@ -98,7 +98,7 @@ def imported(dataset):
     """
     spec = data_specs.data_import(dataset)
     kept = Path(layout.imported(spec))
-    known = (kept / REPORT).exists()
+    known = data_specs.kept(kept)
     if not known:
         import_dataset(spec, kept)
     report = files.read_json(kept / REPORT)

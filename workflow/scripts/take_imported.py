@@ -12,7 +12,7 @@ parser.add_argument("--out", type=Path, required=True)
 args = parser.parse_args()
 
 for image in files.read_json(args.kept)["images"]:
-    # Their names are hashes of what they are made of, so that one that is there is the same.
+    # Their names are hashes of their bytes, so that one that is there is the same.
     if (name := image.get(CONVERTED)) and not (args.out.parent / name).exists():
         files.write_bytes(args.out.parent / name, (args.kept.parent / name).read_bytes())
 files.write_bytes(args.out, args.kept.read_bytes())

@@ -68,7 +68,7 @@ def _numbers(box) -> list[float] | None:
     try:
         values = json.loads(box) if isinstance(box, str) else box
         return [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -193,7 +193,7 @@ def _number(value) -> float:
     """A number that may be written as text; NaN if it is none."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
@@ -215,14 +215,19 @@ def _tidy_crowd(item: dict, changes: Changes) -> None:
 
 
 def _drop_doubled(content: dict, changes: Changes) -> None:
-    seen, kept = set(), []
+    seen, kept = {}, []
     for item in content["annotations"]:
-        key = (item["image_id"], item["category_id"], *item["bbox"])
-        if key in seen:
+        key = (item["image_id"], item["category_id"], item["iscrowd"], *item["bbox"])
+        if key in seen and _have_one_mask(seen[key], item):
             changes.put_right(
                 "objects that are listed twice, one kept", f"object {item['id']}: {item['bbox']}"
             )
             continue
-        seen.add(key)
+        seen.setdefault(key, item)
         kept.append(item)
     content["annotations"] = kept
+
+
+def _have_one_mask(one: dict, other: dict) -> bool:
+    """Whether two objects with the same box have the same mask, or the second none."""
+    return not other.get("segmentation") or one.get("segmentation") == other["segmentation"]

@@ -39,7 +39,7 @@ def _tidy_name(category: dict, changes: Changes) -> None:
 
 def _empty_parents(categories: list[dict], counts: Counter) -> list[dict]:
     """Classes without objects that the others name as theirs, as Roboflow writes its project."""
-    parents = {one.get("supercategory") for one in categories}
+    parents = {str(one.get("supercategory")) for one in categories}
     return [
         one
         for one in categories

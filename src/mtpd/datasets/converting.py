@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
+from mtpd import files
 from mtpd.datasets import listing, pixels
 from mtpd.datasets.changes import Changes
 from mtpd.datasets.images import on_all_cores
@@ -15,7 +17,7 @@ SOURCE = "_convert"  # key of an image in memory: its file if it is to be conver
 def convert(content: dict, folder: Path, changes: Changes) -> None:
     """Write PNG files below a folder, and name them in the content; leave out what cannot be converted.
 
-    Their names are hashes of the bytes that they are made of, so that equal images share one.
+    Their names are hashes of their own bytes, so that one that is there is the same.
     """
     chosen = [image for image in content["images"] if SOURCE in image]
     faults = on_all_cores(lambda image: _convert(image, folder), chosen)
@@ -33,9 +35,11 @@ def convert(content: dict, folder: Path, changes: Changes) -> None:
 
 def _convert(image: dict, folder: Path) -> str | None:
     """Why an image cannot be converted; None if it is."""
-    image[CONVERTED] = f"{FOLDER}/{image['_digest'][:16]}.png"
+    partial = folder / FOLDER / f"{uuid.uuid4().hex}.png"
     try:
-        pixels.convert(image[SOURCE][0], folder / image[CONVERTED])
+        pixels.convert(image[SOURCE][0], partial)
     except (OSError, ValueError) as error:
         return str(error)
+    image[CONVERTED] = f"{FOLDER}/{files.sha256(partial)[:16]}.png"
+    partial.replace(folder / image[CONVERTED])
     return None

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from mtpd import files
-from mtpd.datasets import boxes, choosing, classes, find, ids, images, listing, masks, splitting, texts, yolo
+from mtpd.datasets import (
+    boxes,
+    choosing,
+    classes,
+    content_hash,
+    find,
+    ids,
+    images,
+    listing,
+    masks,
+    splitting,
+    texts,
+    yolo,
+)
 from mtpd.datasets.changes import Changes, ImportStopped
 from mtpd.datasets.converting import convert
 from mtpd.datasets.names import ImageNames
@@ -52,28 +65,30 @@ def import_dataset(settings: dict, folder: Path, say: Callable[[str], None] = pr
     sources = choosing.sources_of(settings, whole)
     if whole.stops:
         raise ImportStopped(whole.stops)
-    partial_folder = Path(folder) / f".importing.{os.getpid()}"
-    partial_folder.mkdir(parents=True)
-    try:
-        done = _Import(settings, whole, partial_folder, say)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".importing.", dir=folder) as made:
+        done = _Import(settings, whole, Path(made), say)
         with texts.no_collector():
             report = done.run(sources)
-        files.write_json(partial_folder / REPORT, report)
-        _replace(partial_folder, Path(folder))
-    finally:
-        shutil.rmtree(partial_folder)
+        files.write_json(Path(made) / REPORT, report)
+        _replace(Path(made), Path(folder))
     for line in report["text"]:
         say(line)
     return report
 
 
 def _replace(made: Path, folder: Path) -> None:
-    """Put what was made in the place of what is there. The report is the last: with it, all is there."""
-    for name in (REPORT, *(f"{split}.json" for split in choosing.ORDER)):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    for path in sorted(made.iterdir(), key=lambda path: path.name == REPORT):
-        path.replace(folder / path.name)
+    """Put what was made in the place of what is there, file by file, so that whoever reads finds all of them.
+
+    The report is the last: with it, all is there.
+    """
+    found = [path.relative_to(made) for path in made.rglob("*") if path.is_file()]
+    for name in sorted(found, key=lambda name: str(name) == REPORT):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (made / name).replace(folder / name)
+    for path in (*folder.glob("*.json"), *folder.glob(f"{FOLDER}/*")):
+        if path.relative_to(folder) not in found:
+            path.unlink(missing_ok=True)
 
 
 def _rename(content: dict, folder: str) -> None:
@@ -176,7 +191,7 @@ class _Import:
     def _split(self, name: str, source: find.Source) -> None:
         read = self._read(name, source)
         changes = self.changes[name]
-        if name == "test" and changes.stops:
+        if name == "test" and changes.stops and not (source.explicit or self.settings.get("strict")):
             why = _without_place("; ".join(changes.stops), source.tree.folder)
             self.whole.note(f"the test split is left out: {why}")
             del self.changes[name]
@@ -209,28 +224,16 @@ class _Import:
         if not self.categories:
             self.categories, self.learnt = content["categories"], set(counts)
         _rename(content, os.path.relpath(root, images_of(self.settings, name)))
-        texts.write(self.folder / f"{name}.json", content)
+        path = self.folder / f"{name}.json"
+        texts.write(path, content)
         self.splits[name] = {
-            "content": self._content(name, content, seen),
+            "content": content_hash.of_split(name, content, path, seen if self.decode == "all" else None),
             "form": source.form,
-            "source": source.where or ".",
+            "source": Path(source.where).name if source.explicit else source.where or ".",
             "images": len(content["images"]),
             "objects": len(content["annotations"]),
             "classes": {name: counts[name] for name in names.values()},
         }
-
-    def _content(self, name: str, content: dict, digests: list[str]) -> str:
-        """The hash of all that counts of a split.
-
-        An image that was opened counts by what is in it. Where predictions are scored, its name counts too:
-        predictions belong to one annotation file.
-        """
-        if self.decode != "all":
-            return files.sha256(self.folder / f"{name}.json")
-        if name != "train":
-            return files.fingerprint([files.sha256(self.folder / f"{name}.json"), digests])
-        sizes = [(image["id"], image["width"], image["height"]) for image in content["images"]]
-        return files.fingerprint_of([sizes, digests, content["categories"]], *content["annotations"])
 
     def _report(self) -> dict:
         text = [f"{self.whole.where}: {note}" for note in self.whole.notes]

@@ -46,7 +46,8 @@ def _walk(folder: str | Path, relative: str = "", above: tuple[str, ...] = ()) -
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir():
-                yield from () if entry.name.startswith("._") else (relative + entry.name,)
+                is_data = entry.is_file() and not entry.name.startswith(("._", ".#"))  # no link to nothing
+                yield from (relative + entry.name,) if is_data else ()
             elif entry.name[0] != "." and entry.name.lower() not in SKIPPED:
                 yield from _walk(entry.path, f"{relative}{entry.name}/", (*above, real))
 

@@ -187,12 +187,12 @@ def _data_problems(experiment: Experiment) -> Iterator[str]:
     generate = experiment.dataset.generate
     if generate and generate.train < 2 and rows.ordered_pools(experiment):
         yield "dataset.generate.train: found 1; expected at least 2, because an arm has a policy"
-    source = experiment.dataset.source
-    if source and Path.cwd().is_relative_to(Path(source).resolve()):
-        yield (
-            f"dataset.source: found {source!r}, in which this run writes its results; expected a folder that "
-            "has nothing but the data"
-        )
+    for key, path in sources.named_data(experiment).items():
+        if not key.endswith(".annotations") and Path.cwd().is_relative_to(Path(path).resolve()):
+            yield (
+                f"{key}: found {path!r}, in which this run writes its results; expected a folder that has "
+                "nothing but the data"
+            )
 
 
 def _is_no_text_in_a_table(name: str) -> bool:

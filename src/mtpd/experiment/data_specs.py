@@ -75,8 +75,14 @@ _in_folder = cache(content.digest)
 def import_report(dataset: Dataset) -> dict | None:
     """What the import of a data set says, as its files are now; None if it has to be imported yet."""
     told = data_import(dataset)
-    path = Path(imported(told), "import.json")
-    return _read(path) if told and path.exists() else None
+    return kept(Path(imported(told))) if told else None
+
+
+def kept(folder: Path) -> dict | None:
+    """What the import that is kept in a folder says; None if it is not there, or not whole."""
+    path = folder / "import.json"
+    found = _read(path) if path.exists() else None
+    return found if found and all((folder / f"{name}.json").exists() for name in found["splits"]) else None
 
 
 _read = cache(files.read_json)

@@ -74,7 +74,7 @@ class Dataset(Model):
 
     name: Name
     source: Annotated[FilePath, AfterValidator(os.path.expanduser)] | None = Field(
-        None, description="folder of a data set (COCO, YOLO, Pascal VOC), which the first job imports"
+        None, description="folder of a data set (COCO, YOLO, Pascal VOC), imported before any job"
     )
     classes: Classes | None = Field(
         None, description="the classes to take, or new names with the classes that they join"

@@ -107,10 +107,11 @@ class Stage:
             }
         )
 
-    def _annotations(self) -> str | None:
-        """The hash of the training annotations; imported ones have theirs in the settings."""
+    def _annotations(self) -> str:
+        """The hash of the training split: of imported data that of their content, else of the file."""
         train = self.dataset["train"]
-        return None if isinstance(train.get("content"), str) else files.known_sha256(train["annotations"])
+        content = train.get("content")
+        return content if isinstance(content, str) else files.known_sha256(train["annotations"])
 
 
 def train(stage: Stage, out: Path, work: Path, progress: str = "/dev/stderr", label: str = "") -> None:
