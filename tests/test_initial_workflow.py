@@ -7,6 +7,7 @@ import torch
 from conftest import PROJECT, spec
 from snakes import changed, planned, snakemake
 
+from mtpd import files
 from mtpd.data import shapes
 from mtpd.detectors import configs
 from mtpd.experiment import backbones, cards, consistency, plan, sources, specs
@@ -178,3 +179,20 @@ def test_a_checkpoint_that_does_not_fit_stops_before_the_first_job(tmp_path):
     assert "Nothing was run:\ndetectors.student: " in said
     assert "found 0% of the detector's backbone in it" in said
     assert not (tmp_path / "results").exists()
+
+
+def test_a_checkpoint_with_an_address_is_downloaded_and_a_rehearsal_does_without(tmp_path):
+    path = zoo(tmp_path / "b.pth", "swin_w32", 2)
+
+    def from_address(content):
+        for detector in content["detectors"].values():
+            detector["config"] = str(PROJECT / detector["config"])
+        content["detectors"]["swin"]["initial"] = {"url": f"file://{path}", "sha256": files.sha256(path)[:8]}
+
+    config = changed(tmp_path, "address", from_address)
+    _, said = snakemake(tmp_path, "-n", "--config", "rehearsal=true", config=config)
+    assert "detectors.swin.initial: no checkpoint is there; the rehearsal starts without it" in said
+    code, said = snakemake(tmp_path, "--", "fetched", config=config)
+    assert code == 0, said
+    assert f"To be fetched, if a job needs it: file://{path}, for detectors.swin" in said
+    assert files.sha256(tmp_path / "results/few-shapes/detectors/swin/initial.pth") == files.sha256(path)
