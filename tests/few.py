@@ -46,6 +46,8 @@ def make(folder, dataset, teacher):
     files = {"student": "r18_w8", "other": "swin_w32"}
     for number, (name, config) in enumerate(files.items()):
         torch.save({"state_dict": build(config, number).state_dict()}, folder / f"{name}.pth")
+    names = {"CLASSES": shapes.CLASSES[::-1]}
+    torch.save({"state_dict": build("r18_w8", 2).state_dict(), "meta": names}, folder / "initial.pth")
     shutil.copy(teacher, folder / "teacher.pth")
     return experiment(folder)
 
@@ -126,11 +128,13 @@ def _trained(found, folder):
     parent = weights[student] if found.recipes[recipe].start == "student" else None
     for part in row["stages"]:
         given = specs.stage(found, LAYOUT, student, recipe, part["chain"], row["seed"])
+        initial = specs.initial_weights(found, student, recipe, part["chain"])
         source = specs.inherited_detector(found, recipe, part["chain"])
         stage = Stage(
             **json.loads(json.dumps(given)),  # as a job reads it
             teacher_weights=tuple(weights[name] for name in chains.parse(part["chain"]).last.teachers),
             inherited_weights=source and weights[source],
+            initial_weights=initial and initial.file,
             parent=parent,
         )
         out = folder / part["chain"]

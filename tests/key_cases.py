@@ -10,6 +10,15 @@ from mtpd.experiment.schema import Model
 STAGES = {"arms.arm.chain": "teacher@1+other@1"}
 EPOCHS = {"arms.arm.chain": "teacher@2"}
 ONE_TAP = ["neck.fpn_convs.0.conv"]
+STARTED = {
+    "detectors.student": {
+        "config": spec("r18_w8")["config"],
+        "overrides": FIND_ANYTHING,
+        "train": {"recipe": "pkd2", "epochs": 1},
+    },
+    "detectors.student.initial.file": "initial.pth",
+    "recipes.pkd.inherit": "none",
+}
 
 # Key, another value, and what else the experiment has with both values.
 WEIGHTS = [
@@ -46,6 +55,8 @@ WEIGHTS = [
     ("detectors.student.overrides", {**FIND_ANYTHING, "model.bbox_head.loss_cls.gamma": 1.0}, {}),
     ("detectors.student.image_scale", 1.5, {}),
     ("detectors.student.taps", ONE_TAP, {}),
+    ("detectors.student.initial.file", "student.pth", STARTED),
+    ("detectors.student.initial.class_rows", False, STARTED),
     ("detectors.teacher.overrides", {"model.data_preprocessor.mean": [0, 0, 0]}, {}),
     ("detectors.teacher.image_scale", 2.0, {}),
     ("detectors.teacher.taps", ONE_TAP, {}),
@@ -103,7 +114,7 @@ NO_RESULT = {
         for key in ("annotations", "images")
     },
     **{f"dataset.download.*.{key}": WHERE_FROM for key in ("url", "sha256", "bytes", "files")},
-    **{f"detectors.*.{key}": WHERE_FROM for key in ("url", "sha256")},
+    **{f"detectors.*.{key}": WHERE_FROM for key in ("url", "sha256", "initial.url", "initial.sha256")},
     **{
         f"detectors.*.train.{key}": "another stage (tests/test_reruns.py)"
         for key in ("recipe", "epochs", "seed")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 from conftest import PROJECT, build, spec
 from mmengine.config import Config
@@ -145,6 +146,16 @@ def test_detectors_that_train_pass(name):
 def test_stock_detectors_that_train_pass(config):
     found = configs.load_config(f"mmdet::{config}", {}, shapes.CLASSES)
     try_loss(configs.build(configs.without_pretraining(found)), masks=False)
+
+
+def test_weights_that_are_not_initialised_do_not_matter():
+    """torch.empty gives whatever was in memory."""
+    detector = build("r18_w8")
+    with torch.no_grad():
+        detector.bbox_head.retina_cls.weight.fill_(float("nan"))
+        detector.bbox_head.retina_reg.weight.fill_(3e38)
+    try_loss(detector, masks=False)
+    assert all(parameter.isfinite().all() for parameter in detector.parameters())
 
 
 def test_trying_a_loss_leaves_no_gradients_and_the_mode():

@@ -23,6 +23,7 @@ OTHER_FILE = str(PROJECT / "LICENSE")
 def full(dataset, teacher):
     """A stage in which every field is set."""
     source = {"inherits": spec("swin_w32"), "inherited_weights": teacher}
+    source |= {"initial": {"class_rows": True}, "initial_weights": teacher}
     source["backbones"] = {"torchvision://resnet18": teacher}
     stage = progressive_stage(dataset, teacher, parent=teacher, **source)
     for field in dataclasses.fields(stage):
@@ -95,6 +96,8 @@ def test_where_files_lie_does_not_count(dataset, teacher, tmp_path):
     there = progressive_stage(moved, str(tmp_path / "other.pth"))
     student = {**here.student, "config": str(tmp_path / "detectors/r18_w8.py")}
     there = dataclasses.replace(there, student=student, inherited_weights=str(tmp_path / "other.pth"))
+    here = dataclasses.replace(here, initial={"class_rows": True}, initial_weights=teacher)
+    there = dataclasses.replace(there, initial=here.initial, initial_weights=there.inherited_weights)
     assert there.fingerprint() == here.fingerprint()
 
 

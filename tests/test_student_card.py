@@ -54,3 +54,12 @@ def test_the_card_does_not_depend_on_other_seeds(card):
             files.write_json(f"{work}/spec.json", {"recipe": RECIPE, "seed": seed})
         files.write_json(STUDENT.parent.with_name(f"seed{seed}") / "metrics.json", METRICS)
     assert card() == alone
+
+
+def test_the_card_names_the_weights_that_the_student_started_from(dataset):
+    spec = export_spec(dataset, "r18_w8")
+    started = {**spec, "initial": {"place": "zoo.pth", "sha256": "c2398f9e"}}
+    found = student_card.card(started, EXPORT, METRICS, STUDENT).splitlines()
+    line = "- started from trained weights: zoo.pth, SHA-256 `c2398f9e`"
+    assert found[found.index("- seed 0") + 1] == line
+    assert line not in student_card.card(spec, EXPORT, METRICS, STUDENT)

@@ -51,7 +51,7 @@ def missing_data():
 def files_of_the_future():
     """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
     named = config_files(experiment.detectors)
-    named += [detector.file for detector in experiment.detectors.values() if detector.file]
+    named += [place.file for *_, place in sources.given_checkpoints(experiment) if place.file]
     read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
     return times.problems([*named, *read], Path(folders.CHECKS))
 
@@ -78,7 +78,8 @@ def problems_of_subjects():
     if workflow.deployment_settings.deployment_method:
         spec["gpus"] = 0  # the jobs have another mmcv
     for name, detector in spec["detectors"].items():
-        detector["files"] = [*config_files([name]), *filter(None, [detector["file"]])]
+        given = [detector["file"], detector.get("initial", {}).get("file")]
+        detector["files"] = [*config_files([name]), *filter(None, given)]
     passed = subjects.Passed(spec, Path(folders.CHECKS))
     wrong = check_with_torch(spec) if passed.to_check() else []
     left = stages_to_train()

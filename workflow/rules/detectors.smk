@@ -78,6 +78,40 @@ rule download:
         " --out {output.weights:q} > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
 
 
+use rule take_file as take_initial with:
+    input:
+        weights=lambda w: experiment.detectors[w.detector].initial.file,
+        unfitting=lambda w: unless_equal(
+            layout.detector(w.detector, "initial.pth"), experiment.detectors[w.detector].initial.file
+        ),
+    output:
+        weights=f"{folders.DETECTOR}/initial.pth",
+    log:
+        f"{folders.logs(folders.DETECTOR)}/take_initial.log",
+    benchmark:
+        f"{folders.DETECTOR}/take_initial.benchmark.tsv"
+    wildcard_constraints:
+        detector=by_source("file", lambda detector: detector.initial),
+    params:
+        script=script("take_file.py"),
+        sha256=lambda w: experiment.detectors[w.detector].initial.sha256 or "",
+
+
+use rule download as download_initial with:
+    output:
+        weights=f"{folders.DETECTOR}/initial.pth",
+    log:
+        f"{folders.logs(folders.DETECTOR)}/download_initial.log",
+    benchmark:
+        f"{folders.DETECTOR}/download_initial.benchmark.tsv"
+    wildcard_constraints:
+        detector=by_source("url", lambda detector: detector.initial),
+    params:
+        script=script("download.py"),
+        url=lambda w: experiment.detectors[w.detector].initial.url,
+        sha256=lambda w: experiment.detectors[w.detector].initial.sha256,
+
+
 rule fetch_backbone:
     output:
         weights=folders.BACKBONE,

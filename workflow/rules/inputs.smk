@@ -50,15 +50,15 @@ backbones_of = backbones.by_user(experiment)
 backbone_names = {path: name for found in backbones_of.values() for name, path in found.items()}
 
 
-def by_source(source):
-    """A wildcard's pattern: the detectors whose weights have this source."""
-    return one_of(name for name, detector in experiment.detectors.items() if getattr(detector, source))
+def by_source(source, of=lambda detector: detector):
+    """A wildcard's pattern: the detectors whose weights have this source. Args: ``of``, which weights."""
+    return one_of(name for name, d in experiment.detectors.items() if getattr(of(d), source, None))
 
 
 def downloads():
     """All files that come from the network: the path, the detector that needs it, and its address."""
-    urls = {name: detector.url for name, detector in experiment.detectors.items() if detector.url}
-    found = [(layout.detector(name, "weights.pth"), name, url) for name, url in urls.items()]
+    given = sources.given_checkpoints(experiment)
+    found = [(layout.detector(name, file), name, place.url) for name, file, place in given if place.url]
     return found + [(path, user, name) for user, own in backbones_of.items() for name, path in own.items()]
 
 
@@ -112,7 +112,7 @@ def stood_in_for():
 
 def without_source():
     """The detectors that get random weights: in a rehearsal, those whose checkpoint is not there."""
-    return [name for name, d in experiment.detectors.items() if not (d.train or d.file or d.url)]
+    return [name for name, d in experiment.detectors.items() if not (d.train or d.place)]
 
 
 # Order
@@ -145,6 +145,12 @@ def stage_inherited(wildcards):
     """The checkpoint whose neck and heads the student takes, if any."""
     source = specs.inherited_detector(experiment, wildcards.recipe, wildcards.chain)
     return [layout.detector(source, "weights.pth")] if source else []
+
+
+def stage_initial(wildcards):
+    """The checkpoint that the student starts from where it fits, if any."""
+    found = specs.initial_weights(experiment, wildcards.student, wildcards.recipe, wildcards.chain)
+    return [layout.detector(wildcards.student, "initial.pth")] if found else []
 
 
 def stage_configs(wildcards):

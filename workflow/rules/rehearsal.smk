@@ -4,6 +4,11 @@
 if workflow.is_main_process:
     for name in without_source():
         logger.warning(f"detectors.{name}: no checkpoint is there; the rehearsal draws random weights")
+    for name, detector in experiment.detectors.items():
+        if detector.initial and not detector.initial.place:
+            logger.warning(
+                f"detectors.{name}.initial: no checkpoint is there; the rehearsal starts without it"
+            )
     if data_specs.stood_in_for(experiment) and not stood_in_for():
         logger.warning("dataset.train.annotations: no such file; the rehearsal draws COCO's classes")
 

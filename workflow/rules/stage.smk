@@ -4,6 +4,7 @@ rule train_stage:
         configs=stage_configs,
         teachers=stage_teachers,
         inherited=stage_inherited,
+        initial=stage_initial,
         parent=stage_parent,
         backbones=stage_backbones,
         unfitting=stage_to_make_again,
@@ -31,5 +32,6 @@ rule train_stage:
     shell:
         # The trainer takes the place of the shell, which a signal would end before the state is saved.
         "exec 3>&2; exec env {params.script} --spec {params.spec:q}"
-        " --teachers {input.teachers:q} --inherit {input.inherited:q} --parent {input.parent:q} --student {output.student:q}"
+        " --teachers {input.teachers:q} --inherit {input.inherited:q} --initial {input.initial:q}"
+        " --parent {input.parent:q} --student {output.student:q}"
         " --workers {resources.loaders} --progress /proc/$$/fd/3 > {log:q} 2>&1"

@@ -16,6 +16,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.specs.stage")
 parser.add_argument("--teachers", nargs="*", default=[], help="the teachers' checkpoints")
 parser.add_argument("--inherit", nargs="?", help="the checkpoint whose neck and heads the student takes")
+parser.add_argument("--initial", nargs="?", help="the checkpoint that the student starts from where it fits")
 parser.add_argument("--parent", nargs="?", help="the checkpoint that the stage starts from, if there is one")
 parser.add_argument(
     "--student", type=Path, required=True, help="the checkpoint to write; metrics go beside it"
@@ -43,6 +44,7 @@ settings = stage.Stage(
     made_with=identity.made_with(spec),
     teacher_weights=tuple(args.teachers),
     inherited_weights=args.inherit,
+    initial_weights=args.initial,
     parent=args.parent,
     workers=args.workers,
     trackers=tuple(args.trackers),

@@ -18,6 +18,7 @@ from mtpd.checks.training import try_loss
 from mtpd.data import coco, shapes, stand_in
 from mtpd.detectors import checkpoints, class_names, configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
+from mtpd.detectors.initial import start_from
 from mtpd.detectors.operators import require_cuda_operators
 from mtpd.training import optimisation
 
@@ -187,7 +188,7 @@ def _has_masks(spec: dict) -> bool:
 
 
 def _build(spec: dict, classes: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
-    """A detector, with the weights of its file if it has one.
+    """A detector, with the weights of its file if it has one, or with those that it starts from.
 
     Args:
         spec: of the detector.
@@ -199,7 +200,11 @@ def _build(spec: dict, classes: tuple[str, ...], say: Callable[[str], None]) -> 
     """
     if not spec["file"]:
         config = configs.load_config(spec["config"], spec["overrides"], classes)
-        return configs.build(configs.without_pretraining(config))
+        detector = configs.build(configs.without_pretraining(config))
+        if path := (initial := spec.get("initial", {})).get("file"):
+            files.require_hash(path, initial["sha256"] or "")
+            start_from(detector, path, spec, classes, initial["class_rows"], say)
+        return detector
     files.require_hash(spec["file"], spec["sha256"] or "")
     detector = checkpoints.load(spec, spec["file"], classes, say)
     own = detector.dataset_meta["classes"]

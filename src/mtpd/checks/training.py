@@ -17,6 +17,8 @@ IMAGES = 2  # batch norm needs more than one value
 def try_loss(detector: nn.Module, masks: bool) -> None:
     """Compute the loss once, with what the training pipeline gives: boxes, and masks where it loads them.
 
+    The detector's weights are not to be used afterwards: they are cut off to -1 to 1.
+
     Raises:
         Exception: anything that the detector raises.
     """
@@ -24,6 +26,8 @@ def try_loss(detector: nn.Module, masks: bool) -> None:
         "inputs": [_image() for _ in range(IMAGES)],
         "data_samples": [_sample(masks) for _ in range(IMAGES)],
     }
+    for parameter in detector.parameters():  # some are whatever was in memory until they are initialised
+        parameter.nan_to_num_(0, 0, 0).clamp_(-1, 1)
     was_training = detector.training
     detector.train()
     try:

@@ -100,6 +100,24 @@ def load_weights(detector: nn.Module, path: str | Path, say: Callable[[str], Non
     Raises:
         CheckpointError: tensors are missing, unexpected, or have the wrong shape; and see ``read_weights``.
     """
+    wrong, without = load_what_fits(detector, path, say)
+    if any(wrong.values()):
+        found = "; ".join(f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in wrong.items() if v)
+        raise CheckpointError(f"{path}: does not fit its detector{without}: {found}")
+
+
+def load_what_fits(
+    detector: nn.Module, path: str | Path, say: Callable[[str], None] = print
+) -> tuple[dict[str, list[str]], str]:
+    """Load the tensors that fit, as ``load_weights`` does; the others stay as they are.
+
+    Returns:
+        Names of the others: ``missing``, ``unexpected``, ``misshapen``; and, in words, the prefix without
+        which the names were read, or ''.
+
+    Raises:
+        CheckpointError: see ``read_weights``.
+    """
     weights, prefix = read_weights(path, say), ""
     wrong = {prefix: _load_where_it_fits(detector, path, weights)}
     while any(wrong[prefix].values()) and (part := _shared_part(weights)):
@@ -108,11 +126,9 @@ def load_weights(detector: nn.Module, path: str | Path, say: Callable[[str], Non
         wrong[prefix] = _load_where_it_fits(detector, path, weights)
     best = min(wrong, key=lambda tried: sum(map(len, wrong[tried].values())))
     without = f" without {best!r}, with which all names in the file begin" if best else ""
-    if any(wrong[best].values()):
-        found = "; ".join(f"{len(v)} {k} ({', '.join(v[:3])})" for k, v in wrong[best].items() if v)
-        raise CheckpointError(f"{path}: does not fit its detector{without}: {found}")
     if best:
         say(f"{path}: {len(weights)} tensors are read{without}")
+    return wrong[best], without
 
 
 def _shared_part(weights: dict[str, Tensor]) -> str:

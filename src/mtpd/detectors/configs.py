@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mtpd.experiment.schema import MMDET
+from mtpd.experiment.detector_schema import MMDET
 
 
 def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Config:
@@ -102,10 +102,12 @@ def _drop_pretrained(node) -> None:
             node["init_cfg"] = None
 
 
-def class_dependent(spec: dict, classes: tuple[str, ...]) -> set[str]:
-    """Names of a detector's tensors whose shape depends on the number of classes."""
+def class_dependent(spec: dict, classes: tuple[str, ...]) -> dict[str, int]:
+    """The detector's tensors whose shape depends on the number of classes, with the rows of one class."""
     shapes = []
     for count in (classes, (*classes, "one more")):
         config = without_pretraining(load_config(spec["config"], spec["overrides"], count))
         shapes.append({name: weight.shape for name, weight in build(config).state_dict().items()})
-    return {name for name, shape in shapes[0].items() if shapes[1][name] != shape}
+    return {
+        name: shapes[1][name][0] - shape[0] for name, shape in shapes[0].items() if shapes[1][name] != shape
+    }

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from mtpd.experiment import chains, rows
+from mtpd.experiment.detector_schema import MMDET, Detector
 from mtpd.experiment.layout import BACKBONE
-from mtpd.experiment.schema import MMDET, Detector, Experiment
+from mtpd.experiment.schema import Experiment
 
 SCHEMES = ("https://", "http://", "torchvision://", "modelzoo://", "open-mmlab://", "openmmlab://")
 
@@ -53,6 +54,8 @@ def by_user(experiment: Experiment) -> dict[str, dict[str, str]]:
 
 
 def _of_detector(detector: Detector) -> dict[str, str]:
+    if detector.initial:  # the weights that it starts from in place of these
+        return {}
     return {name: path(name) for name in named(detector.config, detector.overrides)}
 
 

@@ -17,6 +17,7 @@ def export(experiment: Experiment, layout: Layout, student: str, recipe: str, ch
     return {
         identity.KEY: identity.digest(made),
         "trained_with": files.fingerprint(identity.trained_with(made)),
+        **_initial(experiment, student, recipe, stages[0]),
         "dataset": data_specs.scored_dataset(experiment, layout),
         "data": _data(experiment),
         "license": experiment.dataset.license,
@@ -62,14 +63,20 @@ def _data(experiment: Experiment) -> str:
     return f"drawn by the workflow: {generate.model_dump()}" if generate else "on disk"
 
 
+def _initial(experiment: Experiment, student: str, recipe: str, first: chains.Chain) -> dict:
+    found = specs.initial_weights(experiment, student, recipe, str(first))
+    return {"initial": {"place": found.place, "sha256": found.sha256}} if found else {}
+
+
 def _training(experiment: Experiment, name: str) -> str:
     """How a detector got its weights, in words."""
     found = experiment.detectors[name]
     if not found.train:
-        return f"taken from {found.file or found.url or 'nowhere: its weights are random'}"
+        return f"taken from {found.place or 'nowhere: its weights are random'}"
     recipe = experiment.recipes[found.train.recipe]
     optimizer = ", ".join(f"{key} {value}" for key, value in recipe.optimizer.items())
+    start = f"started from {found.initial.place}, " if found.initial and found.initial.place else ""
     return (
-        f"{found.train.epochs} epochs, {recipe.batch_size} images a step, {optimizer}, "
+        f"{start}{found.train.epochs} epochs, {recipe.batch_size} images a step, {optimizer}, "
         f"{recipe.schedule.kind} schedule, seed {found.train.seed}"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from mtpd.experiment import backbones, chains, schedule, speeds, stage_graph
 from mtpd.experiment.layout import Layout
 from mtpd.experiment.schema import Experiment
-from mtpd.experiment.sources import data_to_fetch, downloadable
+from mtpd.experiment.sources import data_to_fetch, downloadable, given_checkpoints
 from mtpd.experiment.stage_graph import Node
 
 UNKNOWN = "unknown"
@@ -128,19 +128,11 @@ def sources(experiment: Experiment, layout: Layout) -> list[Source]:
         for user, found in backbones.by_user(experiment).items()
         for name, path in found.items()
     ]
-    return (
-        data
-        + pretrained
-        + [
-            Source(
-                name,
-                found.file or found.url,
-                Path(found.file or layout.detector(name, "weights.pth")).exists(),
-            )
-            for name, found in experiment.detectors.items()
-            if found.file or found.url
-        ]
-    )
+    given = [
+        Source(name, found.place, Path(found.file or layout.detector(name, file)).exists())
+        for name, file, found in given_checkpoints(experiment)
+    ]
+    return data + pretrained + given
 
 
 def teachers(node: Node) -> str:

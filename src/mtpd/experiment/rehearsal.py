@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtpd.experiment import chains, data_specs, rows
+from mtpd.experiment.detector_schema import Checkpoint, Detector
 from mtpd.experiment.layout import REHEARSAL, Layout, imported
 from mtpd.experiment.recipe_schema import Recipe
 from mtpd.experiment.schema import (
@@ -18,7 +19,6 @@ from mtpd.experiment.schema import (
     Arm,
     Compute,
     Dataset,
-    Detector,
     Experiment,
     Generate,
     Split,
@@ -78,13 +78,19 @@ def _small(scale: tuple[int, int]) -> tuple[int, int]:
 
 
 def _detector(detector: Detector, layout: Layout, name: str) -> Detector:
-    """With its checkpoint if that is on disk; else without a source, so the graph draws random weights."""
-    if detector.train:
-        return detector.model_copy(update={"train": detector.train.model_copy(update={"epochs": 1})})
-    path = detector.file or layout.detector(name, "weights.pth")
+    """With its checkpoints if they are on disk; else without a source, so weights are random."""
+    if not detector.train:
+        return _if_there(detector, layout.detector(name, "weights.pth"))
+    initial = detector.initial and _if_there(detector.initial, layout.detector(name, "initial.pth"))
+    train = detector.train.model_copy(update={"epochs": 1})
+    return detector.model_copy(update={"train": train, "initial": initial})
+
+
+def _if_there(checkpoint: Checkpoint, downloaded: str) -> Checkpoint:
+    path = checkpoint.file or downloaded
     if Path(path).exists():
-        return detector.model_copy(update={"file": path, "url": None})
-    return detector.model_copy(update={"file": None, "url": None, "sha256": None})
+        return checkpoint.model_copy(update={"file": path, "url": None})
+    return checkpoint.model_copy(update={"file": None, "url": None, "sha256": None})
 
 
 def _recipe(recipe: Recipe) -> Recipe:

@@ -1,7 +1,8 @@
 """The keys of the experiment file: types, defaults, meaning.
 
 These models are the reference; ``python -m mtpd.experiment.reading`` writes ``config/schema.json`` from them.
-Those of a recipe are in ``recipe_schema``. What concerns several keys at once is checked in ``consistency``.
+Those of a detector are in ``detector_schema``, those of a recipe in ``recipe_schema``. What concerns several
+keys at once is checked in ``consistency``.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from mtpd.experiment import chains
-from mtpd.experiment.fields import FilePath, Folder, Model, Name, Names, Scale, Seed, Settings
+from mtpd.experiment.detector_schema import Detector
+from mtpd.experiment.fields import FilePath, Folder, Model, Name, Names, Scale, Seed
 from mtpd.experiment.recipe_schema import Recipe
 
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
 SEVERAL_CHAINS = ("pairs", "all")  # the policies that give a student more than one chain
-MMDET = "mmdet::"  # begins the names of configs that come with mmdet
 
 
 class Generate(Model):
@@ -120,52 +121,6 @@ class Dataset(Model):
         changed = [key for key in OF_IMPORTS if getattr(self, key) != type(self).model_fields[key].default]
         if self.generate and (given := [*changed, *["val"] * (self.val is not None)]):
             raise ValueError(f"{', '.join(given)}: only for data that are imported, not for 'generate'")
-        return self
-
-
-class Train(Model):
-    """Weights that the workflow trains itself, without a teacher."""
-
-    recipe: Name
-    epochs: int = Field(ge=1)
-    seed: Seed = 0
-
-
-class Detector(Model):
-    """An mmdet config and weights: a file, a URL with its hash, or trained by the workflow."""
-
-    config: FilePath = Field(
-        pattern=r"^(mmdet::)?[^:]+\.py$", description="mmdet config: a file, or mmdet::folder/name.py"
-    )
-    overrides: Settings = Field(default_factory=dict, description="changes to the config, by dotted key")
-    image_scale: float = Field(
-        1, gt=0, le=8, description="scale of its images, relative to the scale of the data set"
-    )
-    taps: tuple[str, ...] | None = Field(
-        None,
-        min_length=1,
-        description="modules whose outputs are its features; by default those of the neck",
-    )
-    train: Train | None = None
-    file: FilePath | None = Field(None, description="checkpoint on disk")
-    url: str | None = Field(None, pattern="^(https?|file)://", description="checkpoint to download")
-    sha256: str | None = Field(
-        None,
-        pattern="^[0-9a-f]{8,64}$",
-        description="hash of the file or download, or the first digits of it",
-    )
-    license: str | None = Field(
-        None, description="licence of the weights, for the cards of exported students"
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Detector:
-        if [self.train, self.file, self.url].count(None) != 2:
-            raise ValueError("give exactly one of 'train', 'file' and 'url'")
-        if self.url and not self.sha256:
-            raise ValueError("'url' needs 'sha256': downloads are checked")
-        if self.train and self.sha256:
-            raise ValueError("'sha256' goes with 'file' or 'url'")
         return self
 
 

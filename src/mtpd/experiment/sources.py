@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from mtpd import files
+from mtpd.experiment.detector_schema import MMDET, Checkpoint, Detector
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.schema import MMDET, Detector, Experiment, Split
+from mtpd.experiment.schema import Experiment, Split
 
 PAPER_RESULTS = "config/paper/results.csv"  # of this project
 
@@ -28,7 +29,23 @@ def named_files(experiment: Experiment) -> dict[str, str]:
             named[f"detectors.{name}.config"] = detector.config
         if detector.file:
             named[f"detectors.{name}.file"] = detector.file
+        if detector.initial and detector.initial.file:
+            named[f"detectors.{name}.initial.file"] = detector.initial.file
     return named
+
+
+def given_checkpoints(experiment: Experiment) -> list[tuple[str, str, Checkpoint]]:
+    """Every checkpoint that the workflow takes as it is.
+
+    Returns:
+        The detector, the name of the file among its results, and where it comes from.
+    """
+    found: list[tuple[str, str, Checkpoint]] = []
+    for name, detector in experiment.detectors.items():
+        found.append((name, "weights.pth", detector))
+        if detector.initial:
+            found.append((name, "initial.pth", detector.initial))
+    return [given for given in found if given[2].place]
 
 
 def named_data(experiment: Experiment) -> dict[str, str]:
@@ -75,11 +92,13 @@ def with_shipped_files(experiment: Experiment, project: Path) -> Experiment:
 
 
 def _with_shipped(detector: Detector, project: Path) -> Detector:
-    moved = {
-        key: str(project / path)
-        for key, path in (("config", detector.config), ("file", detector.file))
-        if path and not Path(path).exists() and (project / path).exists()
-    }
+    def found(path: str | None) -> str | None:
+        is_shipped = path and not Path(path).exists() and (project / path).exists()
+        return str(project / path) if is_shipped else path
+
+    initial = detector.initial
+    initial = initial and initial.model_copy(update={"file": found(initial.file)})
+    moved = {"config": found(detector.config), "file": found(detector.file), "initial": initial}
     return detector.model_copy(update=moved)
 
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 from mtpd import files
 from mtpd.experiment import backbones, chains, data_specs, identity, rows, sources, tested
+from mtpd.experiment.detector_schema import Initial
 from mtpd.experiment.layout import Layout, imported
 from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
@@ -36,6 +37,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
     build = tapped_detector if last.teachers else detector
     source = inherited_detector(experiment, recipe, chain)
     started = backbones.of_stage(experiment, student, recipe, chain)
+    initial = initial_weights(experiment, student, recipe, chain)
     return {
         "dataset": data_specs.trained_dataset(experiment, layout),
         "student": build(experiment, student),
@@ -46,6 +48,7 @@ def stage(experiment: Experiment, layout: Layout, student: str, recipe: str, cha
         "seed": seed,
         **({"epochs_before": parent.epochs} if parent else {}),
         **({"backbones": started} if started else {}),
+        **({"initial": initial.model_dump(include={"class_rows"})} if initial else {}),
         **({"pretrained": False} if experiment.rehearsal else {}),  # nothing is downloaded for a rehearsal
     }
 
@@ -138,6 +141,13 @@ def inherited_detector(experiment: Experiment, recipe: str, chain: str) -> str |
     return {"none": None, "first": teacher, "each": teacher}.get(settings.inherit, settings.inherit)
 
 
+def initial_weights(experiment: Experiment, student: str, recipe: str, chain: str) -> Initial | None:
+    """The trained weights that the student starts from at the start of a chain's last stage, if any."""
+    found = experiment.detectors[student].initial
+    starts = not chains.parse(chain).parent and experiment.recipes[recipe].start != "student"
+    return found if found and found.place and starts else None
+
+
 def order(experiment: Experiment, layout: Layout, student: str, pool: str) -> dict:
     """What the adaptation costs and the orders of a student and pool depend on."""
     members = pool_members(experiment, student, pool)
@@ -175,6 +185,7 @@ def checks(experiment: Experiment, layout: Layout) -> dict:
             name: {
                 **tapped_detector(experiment, name),
                 **found.model_dump(include={"file", "sha256"}),
+                **({"initial": found.initial.model_dump(exclude={"url"})} if found.initial else {}),
                 "trained": bool(name in students or found.train),
             }
             for name, found in experiment.detectors.items()

@@ -38,6 +38,8 @@ def _student(student: dict) -> str:
     start = f"{student['tensors']} tensors loaded from {student['parent']}"
     if not student["parent"]:
         start = f"{student['tensors']} tensors, initialised as its config says"
+    if student.get("initial"):  # a stage that began before there was such a key does not say
+        start = f"{student['started']} of {student['tensors']} tensors loaded from {student['initial']}"
     if not student["inherits"]:
         return f"student: {start}; nothing inherited"
     return (

@@ -205,4 +205,7 @@ def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
 def _absent(node: Node, found: Plan, paths: layout.Layout) -> list[str]:
     """The detectors that a stage needs, that no stage trains, and whose weights are not there."""
     given = [name for name in sorted(node.detectors) if not found.experiment.detectors[name].train]
-    return [name for name in given if not Path(paths.detector(name, "weights.pth")).exists()]
+    needed = [(name, "weights.pth") for name in given]
+    if specs.initial_weights(found.experiment, node.student, node.recipe, node.chain):
+        needed.append((node.student, "initial.pth"))
+    return [name for name, file in needed if not Path(paths.detector(name, file)).exists()]

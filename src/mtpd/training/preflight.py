@@ -27,21 +27,23 @@ if TYPE_CHECKING:
 HALF_PRECISION_SCALES = (2.0**16, 2.0**8, 1.0)
 
 
-def facts(stage: Stage, model: BaseModel, inherited: dict) -> dict:
+def facts(stage: Stage, model: BaseModel, took: dict[str, dict]) -> dict:
     """What student and teachers start from.
 
     Args:
         stage: what is trained.
         model: its student, alone or in a distiller; every tensor of a checkpoint fits, or it was refused.
-        inherited: of ``models.student_and_teachers``.
+        took: of ``models.student_and_teachers``.
     """
     student = getattr(model, "student", model)
     own = student.state_dict()
-    taken = [name for outcome in ("inherited", "tiled") for name in inherited.get(outcome, ())]
+    taken = [name for outcome in ("inherited", "tiled") for name in took["inherited"].get(outcome, ())]
     return {
         "student": {
             "tensors": len(own),
             "parent": stage.parent,
+            "initial": stage.initial_weights,
+            "started": len(took["initial"].get("taken", ())),
             "inherits": stage.inherited_weights if stage.inherits else None,
             "inherited": len(taken),
             "inherited_share": sum(own[name].numel() for name in taken) / sum(map(torch.numel, own.values())),

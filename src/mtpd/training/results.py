@@ -24,7 +24,7 @@ from mtpd.monitoring.progress import JOBS
 if TYPE_CHECKING:
     from mtpd.training.stage import Stage
 
-STUDENT, HISTORY, INHERITED = "student.pth", "history.csv", "inherited.json"
+STUDENT, HISTORY, INHERITED, INITIAL = "student.pth", "history.csv", "inherited.json", "initial.json"
 # In student.pth, which holds nothing that is only scored with: so it is the same file if it is trained again.
 FINGERPRINT, TRAINED_WITH = "fingerprint", "trained_with"
 SCORED_ON = "annotations"  # in history.csv: begins the hash of the validation file that an AP was measured on
@@ -45,9 +45,21 @@ def write(
         "teachers": list(stage.teacher_weights),
         "inherited": stage.inherited_weights,
         "parent": stage.parent,
+        "initial": stage.initial_weights,
         "seed": stage.seed,
     }
     checkpoints.save_student(out / STUDENT, student, config, metric.classes, provenance)
+
+
+def write_origins(out: Path, took: dict[str, dict]) -> None:
+    """Write where the student's weights came from: ``took`` of ``models.student_and_teachers``.
+
+    ``initial.json`` is there only if the stage started from such weights; no rule names it.
+    """
+    files.write_json(out / INHERITED, took["inherited"])
+    (out / INITIAL).unlink(missing_ok=True)  # of an earlier training with other settings
+    if took["initial"]:
+        files.write_json(out / INITIAL, took["initial"])
 
 
 def is_trained(stage: Stage, out: Path) -> bool:

@@ -47,6 +47,7 @@ class Stage:
     ``epochs_before`` are those of the chain's earlier stages.
     ``parent`` is the checkpoint that the student starts from, if not from its config's own weights; these are
     random if not ``pretrained``, as in a rehearsal.
+    ``initial`` says how the student starts from the checkpoint ``initial_weights``, if from such a one.
     ``backbones`` are files of pretrained weights, by the names that the student's config gives them.
     """
 
@@ -61,6 +62,8 @@ class Stage:
     teacher_weights: tuple[str, ...] = ()
     inherited_weights: str | None = None
     parent: str | None = None
+    initial: dict | None = None
+    initial_weights: str | None = None
     backbones: dict[str, str] = field(default_factory=dict)
     pretrained: bool = True
     # These cannot change the result.
@@ -92,6 +95,7 @@ class Stage:
         dataset = {key: value for key, value in self.dataset.items() if key != "train"}
         settings = identity.trained_with({"dataset": dataset, "recipe": self.recipe})
         backbones = {name: files.known_sha256(path) for name, path in self.backbones.items()}
+        initial = self.initial_weights and [self.initial, files.known_sha256(self.initial_weights)]
         return files.fingerprint(
             {
                 "settings": [settings, self.epochs, self.pretrained],
@@ -104,6 +108,7 @@ class Stage:
                 "inherited": self.inherited_weights and files.known_sha256(self.inherited_weights),
                 "parent": self.parent and files.known_sha256(self.parent),
                 "backbones": sorted(backbones.values()),
+                **({"initial": initial} if initial else {}),  # without it, as before there was such a key
             }
         )
 
@@ -166,13 +171,13 @@ def _told_by_the_first_process(ask: Callable[[], Any]) -> Any:
 def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     classes = coco.classes_of(stage.dataset["train"]["annotations"])
     config = configs.load_config(stage.student["config"], stage.student["overrides"], classes)
-    if stage.parent or not stage.pretrained:
+    if stage.parent or stage.initial or not stage.pretrained:
         config = configs.without_pretraining(config)
     newest = _told_by_the_first_process(lambda: _newest_state(folder, say))
     dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
     pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
     pipelines.add_validation(config, dataset, classes, stage.workers)
-    model, inherited = student_and_teachers(stage, config, classes, resuming=newest is not None)
+    model, took = student_and_teachers(stage, config, classes, resuming=newest is not None)
     evaluator = stage.dataset.get("evaluator", DEFAULT)
     metric = metrics.CocoPredictions(stage.dataset["val"]["annotations"], classes, evaluator)
     metric.collect_dir = str(folder / "collected")  # by default mmengine writes into the working folder
@@ -180,12 +185,12 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     history = History(say, stage.epochs, stage.recipe["validate_every"], metric.truth.version, told)
     hooks = [history, SaveState(folder, stop)]
     if is_main_process():
-        hooks.append(Preflight(model, facts(stage, model, inherited), folder, say))
+        hooks.append(Preflight(model, facts(stage, model, took), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
     runner.visualizer.add_config(trackers.settings(asdict(stage), folder))
     runner.train()
     if is_main_process():
-        files.write_json(out / results.INHERITED, inherited)
+        results.write_origins(out, took)
         files.write_json(out / JOBS, told.jobs())
         model = getattr(runner.model, "module", runner.model)  # DDP wraps it
         results.write(stage, getattr(model, "student", model), config, metric, history.rows, out)
