@@ -4,7 +4,6 @@ import pytest
 import torch
 from conftest import build, spec
 
-from mtpd import files
 from mtpd.checks.problems import Checks
 from mtpd.data import shapes
 from mtpd.detectors.class_names import differences
@@ -65,24 +64,3 @@ def test_and_in_the_log_of_its_scoring(weights, dataset, tmp_path, capsys):
 def test_a_teacher_with_the_same_names_is_not_told(teacher, dataset, tmp_path, capsys):
     evaluate.evaluate(dataset, spec("swin_w32"), teacher, tmp_path / "work")
     assert "equal names" not in capsys.readouterr().out
-
-
-def test_classes_without_an_object_to_train_with_are_told(dataset, tmp_path):
-    """The only disc that is left to train with is a crowd, and there is no ring."""
-    content = files.read_json(dataset["train"]["annotations"])
-    disc, ring = (shapes.CLASSES.index(name) + 1 for name in ("disc", "ring"))
-    crowd = {**content["annotations"][0], "category_id": disc, "iscrowd": 1}
-    rest = [item for item in content["annotations"] if item["category_id"] not in (disc, ring)]
-    path = tmp_path / "train.json"
-    files.write_json(path, {**content, "annotations": [crowd, *rest]})
-    val = dataset["val"]["annotations"]
-    scored = files.read_json(val)["annotations"]
-    counts = [sum(item["category_id"] == number for item in scored) for number in (disc, ring)]
-    said = []
-    checks({**dataset, "train": {"annotations": str(path)}}, said).categories()
-    (line,) = said
-    assert line.startswith(f"{val}: {path} has no object of ")
-    assert f"'disc' ({counts[0]} objects)" in line and f"'ring' ({counts[1]} objects)" in line
-    assert all(counts)
-    checks(dataset, said).categories()
-    assert len(said) == 1

@@ -132,7 +132,7 @@ def align(content: dict, train: list[dict], learnt: set[str], optional: bool, ch
 
     Args:
         train: categories of the training split.
-        learnt: names of those that have objects there.
+        learnt: names of those that have objects there, apart from crowds.
         optional: of a split that is not needed, objects of other classes are left out; else they stop.
     """
     names = {category["id"]: category["name"] for category in content["categories"]}
@@ -145,7 +145,8 @@ def align(content: dict, train: list[dict], learnt: set[str], optional: bool, ch
             f" {', '.join(known)}: rename, merge or choose classes with dataset.classes"
         )
         return
-    if unlearnt := {name: count for name, count in counts.items() if name in set(known) - learnt}:
+    scored = Counter(names[item["category_id"]] for item in content["annotations"] if not item["iscrowd"])
+    if unlearnt := {name: count for name, count in scored.items() if name in set(known) - learnt}:
         changes.note(
             f"training has no object of {_counted(unlearnt)}: such classes are not learnt, and lower AP"
         )

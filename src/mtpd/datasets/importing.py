@@ -222,7 +222,8 @@ class _Import:
         names = {category["id"]: category["name"] for category in content["categories"]}
         counts = Counter(names[item["category_id"]] for item in content["annotations"])
         if not self.categories:
-            self.categories, self.learnt = content["categories"], set(counts)
+            learnt = {item["category_id"] for item in content["annotations"] if not item["iscrowd"]}
+            self.categories, self.learnt = content["categories"], {names[number] for number in learnt}
         _rename(content, os.path.relpath(root, images_of(self.settings, name)))
         path = self.folder / f"{name}.json"
         texts.write(path, content)

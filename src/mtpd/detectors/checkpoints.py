@@ -215,6 +215,7 @@ def _without_places(config: Config) -> Config:
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if loader := config.get(name):
             loader.num_workers = 0
+            loader.dataset.type = "CocoDataset"  # stock mmdet does not know the one of this project
             loader.dataset.ann_file = Path(loader.dataset.ann_file).name
             loader.dataset.data_prefix.img = ""
     return config
