@@ -99,7 +99,7 @@ IMAGES = Path(tempfile.mkdtemp())
 COCO_FILE = shapes.generate(IMAGES, "val", 3, 64, 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(content=spoilt([COCO_FILE]))
 def test_annotations_are_imported_for_mmdet_and_pycocotools_or_stop(content, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzzed")

@@ -44,7 +44,7 @@ def line_of(say, *arguments):
         return str(error), True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(content=splits(), skip_empty=st.booleans(), least=st.sampled_from([1, 32, 50]))
 def test_as_many_are_trained_with_as_mmdet_takes(content, skip_empty, least, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "used.json"
@@ -69,7 +69,7 @@ def test_as_many_are_trained_with_as_mmdet_takes(content, skip_empty, least, tmp
     assert refused == (objects < (len(content["annotations"]) - crowds) / 2 or not objects)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(content=splits())
 def test_as_many_are_scored_as_pycocotools_counts(content, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "scored.json"
