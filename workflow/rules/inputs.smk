@@ -84,12 +84,15 @@ def made_again(job_file, why):
 
 
 def unless_it_fits(result, spec, product=None):
-    """The same for a result that says which settings made it. Args: ``spec``, a function that gives them."""
+    """No input; but the job of a result runs again if other settings made the result than those of now.
+
+    Args: ``spec``, a function that gives the settings of now; see ``identity.misfit``.
+    """
     return made_again(result, identity.misfit(result, spec, product))
 
 
 def unless_equal(copy, source):
-    """The same for a file that is a copy of another one."""
+    """No input; but the job that makes a copy runs again if the copy is unlike its source."""
     both = copy and source and Path(copy).exists() and Path(source).exists()
     differs = both and files.known_sha256(copy) != files.known_sha256(source)
     return made_again(copy, f"differs from {source}" if differs else None)

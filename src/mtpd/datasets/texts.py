@@ -26,7 +26,8 @@ class Written:
     Args:
         text: where they stand in.
         place: begin and end of the list of them.
-        items: what it says; their values may be replaced, but not changed in place.
+        items: what it says. Their values may be replaced (``item["bbox"] = [...]``), but not changed in place
+            (``item["bbox"][0] = 1``): that would not be noticed.
     """
 
     def __init__(self, text: str, place: tuple[int, int], items: list[dict]):
