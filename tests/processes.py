@@ -41,7 +41,15 @@ def beside(folder):
 
 def start_processes(stage, folder, processes, **environment):
     """Start a stage by its script in ``folder``, in so many processes."""
-    paths = ("teacher_weights", "inherited_weights", "parent", "made_with", "workers", "trackers")
+    paths = (
+        "teacher_weights",
+        "inherited_weights",
+        "initial_weights",
+        "parent",
+        "made_with",
+        "workers",
+        "trackers",
+    )
     fields = {key: value for key, value in dataclasses.asdict(stage).items() if key not in paths}
     (folder / "spec.json").write_text(json.dumps(fields))
     command = [sys.executable, SCRIPTS / "processes.py", processes, SCRIPTS / "stage.py"]
