@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks import models, pairing
 from mtpd.adaptation import cost
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import taps
 
 SIDE = 96

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import pairing, stages
-from mtpd.training.stage import Stage, train
+from mtpd.training.settings import Stage
+from mtpd.training.stage import train
 from mtpd.training.steps import StepLoop
 
 

@@ -22,7 +22,8 @@ from torch import nn
 from benchmarks import stages
 from mtpd.data import coco, pipelines
 from mtpd.detectors import checkpoints, configs
-from mtpd.training.stage import Stage, train
+from mtpd.training.settings import Stage
+from mtpd.training.stage import train
 
 IMAGES, EPOCHS, STEPS = 320, 3, 10
 NARROW = {

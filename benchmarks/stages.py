@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.models import PROJECT
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 
 TEACHER = PROJECT / "config/zoo/swin32.pth"
 RECIPE = {

@@ -10,9 +10,9 @@ from filelock import FileLock
 from mmengine.config import utils
 from pycocotools import mask as rle
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
-from mtpd.training.stage import Stage
+from mtpd.training.settings import Stage
 
 PROJECT = Path(__file__).parents[1]
 os.environ["PATH"] = f"{PROJECT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"

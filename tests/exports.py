@@ -7,7 +7,8 @@ from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
 from mtpd import files
-from mtpd.data import pipelines, shapes
+from mtpd.data import pipelines
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.evaluation.evaluate import evaluate
 from mtpd.experiment import identity
@@ -50,7 +51,7 @@ def source(sha256, license):
 
 
 def export_spec(dataset, name):
-    """What the script gets, as ``mtpd.experiment.cards.export`` makes it."""
+    """What the script gets, as ``mtpd.experiment.card_specs.export`` makes it."""
     return {
         identity.KEY: files.fingerprint(MADE_WITH),
         "trained_with": files.fingerprint(MADE_WITH),

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from conftest import build, spec
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.datasets.importing import import_dataset
-from mtpd.experiment import chains, data_specs, layout, rows, specs
-from mtpd.experiment.layout import DATA, Layout
+from mtpd.experiment import chains, data_specs, folders, rows, specs
+from mtpd.experiment.folders import DATA, Layout
 from mtpd.experiment.reading import load_experiment
-from mtpd.training.stage import Stage, train
+from mtpd.training.settings import Stage
+from mtpd.training.stage import train
 
 LAYOUT = Layout("few", "few")
 FIND_ANYTHING = {"model.test_cfg.score_thr": 0.0}
@@ -109,7 +110,7 @@ def imported(content, folder):
     found = load_experiment(content)
     with contextlib.chdir(folder):
         told, results = data_specs.data_import(found.dataset), Path(DATA.format(dataset=found.dataset.name))
-        kept = Path(layout.imported(told))
+        kept = Path(folders.imported(told))
         import_dataset(told, kept, list)
         shutil.copytree(kept, results, dirs_exist_ok=True)
         yield found

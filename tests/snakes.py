@@ -11,9 +11,10 @@ from conftest import PROJECT
 
 from mtpd import files
 from mtpd.checks import subjects
-from mtpd.experiment import identity, sources, specs, stage_graph
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import identity, input_files, specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_with_files
+from mtpd.plan import graph
 
 TINY = PROJECT / "tests/data/tiny.yaml"
 
@@ -59,7 +60,7 @@ def as_checked(folder, config, **facts):
     spec = specs.checks(experiment, Layout(experiment.experiment, experiment.dataset.name))
     for name, detector in spec["detectors"].items():
         given = [detector["file"]] if detector["file"] else []
-        detector["files"] = [*sources.config_files(experiment.detectors[name].config), *given]
+        detector["files"] = [*input_files.config_files(experiment.detectors[name].config), *given]
     passed = subjects.Passed(spec, folder / "work/checks")
     for subject in passed.to_check():
         passed.add(subject, {"numbers": 1, "masks": False, **facts})
@@ -70,7 +71,7 @@ def as_made(folder, config):
     """The experiment file; the results in the folder say that it made them, so nothing runs again for it."""
     experiment = load_with_files(yaml.safe_load(config.read_text(encoding="utf-8")), str(config), PROJECT)
     layout = Layout(experiment.experiment, experiment.dataset.name)
-    for node in stage_graph.stages(experiment, layout, lambda *_: None).values():
+    for node in graph.stages(experiment, layout, lambda *_: None).values():
         if node.known:
             which = node.student, node.recipe, node.chain, node.seed
             _say(folder / node.key / "metrics.json", specs.stage(experiment, layout, *which))

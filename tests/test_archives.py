@@ -6,7 +6,7 @@ import pytest
 from servers import serving_without_caches, zipped
 
 from mtpd import fetch
-from mtpd.data.archives import fetch_folder
+from mtpd.datasets.archives import fetch_folder
 from mtpd.fetch import FetchError, Wanted
 
 TRAIN = zipped({f"train/{number}.png": f"image {number}" for number in range(4)} | {"other/file": "left out"})

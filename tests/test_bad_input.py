@@ -10,7 +10,7 @@ from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
 from snakes import snakemake
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files

@@ -12,11 +12,11 @@ from mmengine.config import Config
 
 from mtpd.checks import disk, problems
 from mtpd.checks.subjects import Passed
-from mtpd.checks.training import try_loss
-from mtpd.data import shapes
+from mtpd.checks.trainable import try_loss
+from mtpd.datasets import shapes
 from mtpd.detectors import configs, operators
 from mtpd.experiment import specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
 
 ALONE = {"optimizer": {"type": "SGD", "lr": 0.01}, "clip_grad": 35, "paramwise": None, "precision": "float32"}

@@ -5,7 +5,7 @@ import torch
 from conftest import build, spec
 
 from mtpd.checks.problems import Checks
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors.class_names import differences
 from mtpd.evaluation import evaluate
 

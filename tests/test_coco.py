@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from mtpd import files
-from mtpd.data import coco, shapes
+from mtpd.data import coco
+from mtpd.datasets import shapes
 
 
 def test_categories_of_a_large_file_are_parsed_once(dataset, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from snakes import snakemake
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 
 pytestmark = pytest.mark.slow  # more than two minutes of computing
 

@@ -17,7 +17,7 @@ from test_evaluators import EVALUATORS, agree
 from mtpd import files
 from mtpd.evaluation import metrics
 from mtpd.experiment import specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_with_files
 
 MEASURE = """

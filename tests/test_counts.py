@@ -14,7 +14,7 @@ from mtpd import files
 from mtpd.checks import counts
 from mtpd.checks.problems import Checks
 from mtpd.checks.subjects import Passed
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import configs
 
 

@@ -9,7 +9,7 @@ from conftest import PROJECT
 from servers import serving, zipped
 from snakes import planned, snakemake
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 
 
 @pytest.fixture(scope="module")

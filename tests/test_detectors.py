@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import PROJECT, build
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 
 

@@ -11,7 +11,7 @@ from test_adaptation import probe_images
 from test_distiller import batch
 
 from mtpd.adaptation.cost import cost, measure
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import configs
 from mtpd.distill.distiller import Distiller
 from mtpd.distill.losses import LOSSES

@@ -11,8 +11,8 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.logging import MMLogger
 from torch.nn.functional import avg_pool2d
 
-from mtpd.data import shapes
 from mtpd.data.views import key
+from mtpd.datasets import shapes
 from mtpd.detectors import configs
 from mtpd.distill import distiller as distillers
 from mtpd.distill.distiller import Distiller

@@ -12,7 +12,8 @@ from mtpd.detectors import checkpoints, configs
 from mtpd.experiment import backbones
 from mtpd.experiment.schema import Experiment
 from mtpd.fetch import FetchError
-from mtpd.training.stage import Stage, train
+from mtpd.training.settings import Stage
+from mtpd.training.stage import train
 
 RETINANET = "mmdet::retinanet/retinanet_r101_fpn_1x_coco.py"
 OFFLINE = {"https_proxy": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1"}

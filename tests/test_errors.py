@@ -11,8 +11,8 @@ import pytest
 import torch
 from conftest import PROJECT
 
-from mtpd.training import failures
-from mtpd.training.errors import StoppedEarly
+from mtpd.job import failures
+from mtpd.job.errors import StoppedEarly
 
 BROKEN = RuntimeError("CUDA error: no kernel image is available")
 STOPPED = StoppedEarly("received SIGTERM")

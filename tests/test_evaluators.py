@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 from mtpd.evaluation import evaluate, metrics
 from mtpd.evaluation.truth import Truth
 from mtpd.experiment import specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
 
 EVALUATORS = ("pycocotools", "faster-coco-eval")

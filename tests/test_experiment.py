@@ -10,9 +10,9 @@ from mtpd.distill.losses import LOSSES
 from mtpd.experiment import rows
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.includes import with_includes
+from mtpd.experiment.input_files import config_files
 from mtpd.experiment.reading import json_schema, load_experiment
 from mtpd.experiment.recipe_schema import LOSS_OPTIONS
-from mtpd.experiment.sources import config_files
 
 PROJECT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mmdet.datasets.transforms import Resize
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.export import agreement, predict
 from mtpd.export.agreement import Agreement

@@ -8,8 +8,8 @@ import pytest
 from conftest import progressive_stage
 from snakes import changed, snakemake
 
-from mtpd.training import failures
-from mtpd.training.errors import DivergedError
+from mtpd.job import failures
+from mtpd.job.errors import DivergedError
 from mtpd.training.history import History
 from mtpd.training.stage import train
 

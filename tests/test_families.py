@@ -6,12 +6,12 @@ from conftest import RECIPE
 from mmdet.structures.mask import BitmapMasks
 from test_distiller import batch, losses, total
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.distill.distiller import Distiller
 from mtpd.training.models import student_and_teachers
-from mtpd.training.stage import Stage
+from mtpd.training.settings import Stage
 
 CLASSES = ("disc", "square", "triangle")
 TWO_STAGE = [4, 8, 16, 32]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, progressive_stage, spec
 
-from mtpd.training.stage import Stage
+from mtpd.training.settings import Stage
 
 NO_INFLUENCE = {("workers",), ("trackers",), ("made_with",)}
 # Scored with, or where files lie.

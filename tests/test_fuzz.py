@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
-from mtpd.data import coco, shapes
+from mtpd.data import coco
+from mtpd.datasets import shapes
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import import_dataset
 from mtpd.experiment import chains, rows

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mtpd.monitoring.progress import ProgressFile
-from mtpd.training import checkpointing, stopping
+from mtpd.job import stopping
+from mtpd.job.errors import DivergedError, StoppedEarly
+from mtpd.job.progress import ProgressFile
+from mtpd.job.stopping import Stop
+from mtpd.training import checkpointing
 from mtpd.training.checkpointing import SaveState
-from mtpd.training.errors import DivergedError, StoppedEarly
 from mtpd.training.history import History
-from mtpd.training.stopping import Stop
 
 STEPS = 3  # of an epoch
 

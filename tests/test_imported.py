@@ -11,7 +11,7 @@ from PIL import Image
 from snakes import planned, snakemake
 
 from mtpd import files
-from mtpd.experiment import data_specs, layout
+from mtpd.experiment import data_specs, folders
 from mtpd.experiment.schema import Dataset
 
 WILDCARDS = "dataset=cells,student=student,recipe=alone,chain=none@1,seed=0"
@@ -166,7 +166,7 @@ def test_what_is_decoded_is_a_setting_of_the_import(finished_import, monkeypatch
     for decode in ("all", "sample", "none"):
         found = data_specs.data_import(Dataset(name="cells", source="cells", decode=decode))
         assert found["decode"] == decode
-        told[decode] = layout.imported(found)
+        told[decode] = folders.imported(found)
     assert len(set(told.values())) == 3
     with pytest.raises(ValueError, match="decode: only for data that are imported"):
         Dataset(name="drawn", generate={}, decode="none")

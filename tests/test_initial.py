@@ -10,7 +10,7 @@ from test_hostile import Intruder
 from test_old_checkpoints import FAMILIES
 from test_zoo_checkpoints import detector
 
-from mtpd.checks import training
+from mtpd.checks import trainable
 from mtpd.detectors import checkpoints, configs
 from mtpd.detectors.initial import COCO, start_from
 
@@ -198,7 +198,7 @@ def test_code_in_the_file_does_not_run(tmp_path):
 
 def loss(model):
     """Of a training step on two images, by name."""
-    pictures = {"inputs": [training._image()] * 2, "data_samples": [training._sample(False)] * 2}
+    pictures = {"inputs": [trainable._image()] * 2, "data_samples": [trainable._sample(False)] * 2}
     torch.manual_seed(0)  # for the boxes that a two-stage detector samples
     model.train()
     losses = model(**model.data_preprocessor(copy.deepcopy(pictures), True), mode="loss")

@@ -13,9 +13,9 @@ from test_checks import check, settings  # noqa: F401, the fixture
 from test_hostile import Intruder
 from test_resume import at, kill, run
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
-from mtpd.training.errors import StoppedEarly
+from mtpd.job.errors import StoppedEarly
 from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
 from mtpd.training.randomness import seed_everything

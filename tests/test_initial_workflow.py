@@ -8,13 +8,14 @@ from conftest import PROJECT, spec
 from snakes import changed, planned, snakemake
 
 from mtpd import files
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import configs
-from mtpd.experiment import backbones, cards, consistency, plan, sources, specs
+from mtpd.experiment import backbones, card_specs, consistency, input_files, specs
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
 from mtpd.experiment.rehearsal import rehearsed
+from mtpd.plan import estimate
 
 RETINANET = "mmdet::retinanet/retinanet_r101_fpn_1x_coco.py"  # names torchvision's ResNet-101
 LAYOUT = Layout("e", "d")
@@ -84,7 +85,7 @@ def test_only_stages_that_would_start_anew_start_from_them(initial):
 def test_plan_files_and_cards_name_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = load_experiment(experiment({"file": "zoo.pth"}))
-    assert [(source.user, source.place, source.present) for source in plan.sources(found, LAYOUT)] == [
+    assert [(source.user, source.place, source.present) for source in estimate.sources(found, LAYOUT)] == [
         ("s", "zoo.pth", False),
         ("t", "t.pth", False),
     ]
@@ -92,12 +93,12 @@ def test_plan_files_and_cards_name_them(tmp_path, monkeypatch):
     (tmp_path / "project").mkdir()
     shipped = tmp_path / "project/zoo.pth"
     shipped.touch()
-    moved = sources.with_shipped_files(found, tmp_path / "project")
+    moved = input_files.with_shipped_files(found, tmp_path / "project")
     assert moved.detectors["s"].initial.file == str(shipped)
-    training = cards.publish(found, LAYOUT)["detectors"]["s"]["training"]
+    training = card_specs.publish(found, LAYOUT)["detectors"]["s"]["training"]
     assert training.startswith("started from zoo.pth, 2 epochs")
-    assert cards.export(found, LAYOUT, "s", "r", "t@1+t@1", 0)["initial"]["place"] == "zoo.pth"
-    assert "initial" not in cards.export(found, LAYOUT, "s", "own", "t@1", 0)
+    assert card_specs.export(found, LAYOUT, "s", "r", "t@1+t@1", 0)["initial"]["place"] == "zoo.pth"
+    assert "initial" not in card_specs.export(found, LAYOUT, "s", "own", "t@1", 0)
 
 
 def test_a_rehearsal_takes_them_if_they_are_there(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import subprocess
 import psutil
 from snakes import changed, command
 
-from mtpd.monitoring.interruption import INTERRUPTED, STOPPING, Interruption
+from mtpd.job.interruption import INTERRUPTED, STOPPING, Interruption
 
 
 def slow(folder):

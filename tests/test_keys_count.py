@@ -25,11 +25,11 @@ from key_cases import (
 from mmengine.config import Config
 
 from mtpd.adaptation import levels, probe
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints
 from mtpd.distill.losses import LOSSES
-from mtpd.experiment import orders, rows, specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import policies, rows, specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment, load_with_files
 from mtpd.experiment.recipe_schema import LOSS_OPTIONS
 from mtpd.experiment.schema import Experiment
@@ -139,7 +139,7 @@ def test_the_most_teachers_of_an_order(few):
     for most, expected in ((1, ["teacher"]), (2, ["other", "teacher"])):
         found = load_experiment(with_keys(few, {"order.max_teachers": most}))
         settings = specs.order(found, LAYOUT, "student", "both")["order"]
-        by_policy, _ = orders.orders_by_policy("student", ap, near, settings["max_teachers"])
+        by_policy, _ = policies.orders_by_policy("student", ap, near, settings["max_teachers"])
         assert by_policy["bgs"] == by_policy["min-sum"] == [expected]
 
 

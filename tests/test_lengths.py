@@ -10,7 +10,7 @@ from snakemake_executor_plugin_slurm.utils import get_job_wildcards
 
 from mtpd.experiment import rows
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.lengths import too_long
+from mtpd.experiment.name_lengths import too_long
 from mtpd.experiment.reading import load_experiment
 
 

@@ -11,16 +11,16 @@ import time
 import pytest
 from filelock import FileLock
 
-from mtpd.monitoring import holder as holders
-from mtpd.training import lock
-from mtpd.training.stopping import Stop
+from mtpd.job import holder as holders
+from mtpd.job import lock
+from mtpd.job.stopping import Stop
 
 HOLD = """
 import sys
 from pathlib import Path
 from mtpd.training import lock
-from mtpd.training.errors import StoppedEarly
-from mtpd.training.stopping import Stop
+from mtpd.job.errors import StoppedEarly
+from mtpd.job.stopping import Stop
 
 say = lambda text: print(text, flush=True)
 try:

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.evaluation import metrics
 from mtpd.evaluation.truth import Truth
 

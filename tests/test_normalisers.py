@@ -10,7 +10,7 @@ from mmdet.utils import dist_utils
 from mmengine.structures import InstanceData
 from processes import Threads
 
-from mtpd.data.shapes import CLASSES
+from mtpd.datasets.shapes import CLASSES
 from mtpd.detectors import configs
 from mtpd.training import steps
 

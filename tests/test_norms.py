@@ -8,7 +8,7 @@ from processes import Threads
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mtpd.data.shapes import CLASSES
+from mtpd.datasets.shapes import CLASSES
 from mtpd.detectors import checkpoints, configs
 from mtpd.training import norms
 from mtpd.training.models import student_and_teachers

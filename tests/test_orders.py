@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtpd.experiment.orders import (
+from mtpd.experiment.policies import (
     backward_greedy_selection,
     cheapest_sequence,
     count_sequences,

@@ -17,10 +17,10 @@ from snakes import TINY, snakemake
 
 from mtpd import files, images
 from mtpd.datasets import pictures as pictures_of_data
-from mtpd.experiment import page as settings
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import outputs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
-from mtpd.report import captions, imported_data, page, page_figures, pictures
+from mtpd.report import imported_data, page, page_figures, pictures
 from mtpd.report.findings import Findings
 
 PROBE = """
@@ -148,7 +148,7 @@ def test_a_browser_shows_the_pictures_of_the_data(report_of_import, tmp_path):
 def test_a_browser_shows_every_figure_and_sorts_the_tables(report, tmp_path):
     seen = probe(report.read_text(), tmp_path)
     assert seen["broken"] == []
-    assert seen["images"] == len(captions.CAPTIONS) - 2  # no study of orders, nothing of the paper
+    assert seen["images"] == len(page_figures.CAPTIONS) - 2  # no study of orders, nothing of the paper
     assert seen["up"] == sorted(seen["up"], key=float)
     assert seen["down"] == seen["up"][::-1]
 
@@ -203,7 +203,7 @@ def test_a_student_that_teaches_another_is_a_teacher():
         "taught": {"recipe": "pkd", "chain": "wide@1", "students": ["student"]},
         "alone": {"recipe": "alone", "chain": "none@1", "students": ["wide"]},
     }
-    shown = settings.page(load_experiment(experiment), Layout("tiny", "few-shapes"), [])
+    shown = outputs.report_page(load_experiment(experiment), Layout("tiny", "few-shapes"), [])
     assert (shown["students"], shown["teachers"]) == (["student", "wide"], ["wide"])
 
 
@@ -214,8 +214,8 @@ def test_one_row_of_each_arm_of_one_student_is_shown():
         for arm, student in (("direct", "student"), ("direct", "wide"), ("progressive", "wide"))
         for seed in (4, 5)
     ]
-    assert list(settings.shown_arms(experiment)) == ["direct", "no-teacher", "progressive"]
-    assert settings.first_rows(experiment, rows) == [
+    assert list(outputs.shown_arms(experiment)) == ["direct", "no-teacher", "progressive"]
+    assert outputs.first_rows(experiment, rows) == [
         {"arm": "direct", "student": "wide", "seed": 4},
         {"arm": "progressive", "student": "wide", "seed": 4},
     ]

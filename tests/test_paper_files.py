@@ -12,9 +12,9 @@ from test_new import draw
 
 from mtpd.experiment import chains, rows
 from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.includes import with_includes
-from mtpd.experiment.layout import Layout
-from mtpd.experiment.orders import backward_greedy_selection, orders_by_policy
+from mtpd.experiment.policies import backward_greedy_selection, orders_by_policy
 from mtpd.experiment.reading import load_experiment
 from mtpd.training.schedules import milestones
 

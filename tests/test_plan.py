@@ -11,11 +11,11 @@ from test_experiment import small
 
 from mtpd import files
 from mtpd.data import coco
-from mtpd.experiment import plan, plan_text, schedule, speeds, stage_graph
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
-from mtpd.experiment.speeds import Speed
+from mtpd.plan import estimate, estimate_text, graph, makespan, speeds
+from mtpd.plan.speeds import Speed
 
 LAYOUT = Layout("demo", "shapes")
 STUDENT, TEACHERS = "r18w8", ("r18w16", "r18w32", "swin32")
@@ -27,7 +27,7 @@ ORDERS = {"bgs": [["r18w16", "swin32"]], "reverse": [["swin32", "r18w16"]], "str
 def planned(orders=None, measured=ALONE | WITH, **changes):
     """``small``: a student (4 epochs), teachers (6, 6, 8), two arms alone (4, 8), three with a policy (8)."""
     experiment = load_experiment({**small(), **changes})
-    return plan.plan(experiment, LAYOUT, lambda student, pool: orders, 100, measured, {STUDENT: 2.0**30})
+    return estimate.plan(experiment, LAYOUT, lambda student, pool: orders, 100, measured, {STUDENT: 2.0**30})
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +75,9 @@ def test_list_scheduling_on_two_places():
     """a (3) and b (2) start; c (2, after b) at 2, d (1) at 3; all are done at 4."""
     seconds = {"a": 3.0, "b": 2.0, "c": 2.0, "d": 1.0}
     waits_for = {"a": set(), "b": {"done"}, "c": {"b"}, "d": set()}
-    assert [schedule.makespan(seconds, waits_for, n) for n in (1, 2, 3)] == [8, 4, 4]
-    assert schedule.longest_path(seconds, waits_for) == ["b", "c"]
-    assert schedule.makespan({}, {}, 2) == 0 and schedule.longest_path({}, {}) == []
+    assert [makespan.makespan(seconds, waits_for, n) for n in (1, 2, 3)] == [8, 4, 4]
+    assert makespan.longest_path(seconds, waits_for) == ["b", "c"]
+    assert makespan.makespan({}, {}, 2) == 0 and makespan.longest_path({}, {}) == []
 
 
 def test_finished_stages_are_not_trained_again():
@@ -91,7 +91,7 @@ def test_finished_stages_are_not_trained_again():
 def test_what_is_left_to_write_counts_only_this_experiments_results():
     finished("swin32@8")
     finished("swin32@99")  # of another experiment on the same data
-    left = Counter(node.student for node in stage_graph.to_train(planned(ORDERS).nodes.values()))
+    left = Counter(node.student for node in graph.to_train(planned(ORDERS).nodes.values()))
     assert left == {"r18w16": 1, "r18w32": 1, "swin32": 1, STUDENT: 6}
 
 
@@ -100,10 +100,10 @@ def test_unknown_speeds_are_said_to_be_unknown():
     found = planned(ORDERS, measured)
     assert found.unmeasured == ["r18w8 with swin32"]
     assert len(found.unknown) == 3
-    page = plan_text.page(found, [])
+    page = estimate_text.text(found, [])
     assert "of 3 stages unknown" in page
     assert "Not measured yet: r18w8 with swin32." in page
-    assert "- hours of jobs on the CPU: unknown" in plan_text.page(planned(ORDERS, {}), [])
+    assert "- hours of jobs on the CPU: unknown" in estimate_text.text(planned(ORDERS, {}), [])
 
 
 def test_arms_of_other_lengths_than_their_control_are_named():
@@ -111,17 +111,17 @@ def test_arms_of_other_lengths_than_their_control_are_named():
         "short": {"recipe": "pkd", "chain": "swin32@4"},
         "long": {"recipe": "pkd", "chain": "r18w16@4+swin32@2", "against": ["short"]},
     }
-    said = plan_text.page(planned(arms=arms), [])
+    said = estimate_text.text(planned(arms=arms), [])
     assert "- `long` has 6 epochs, and its control `short` 4: their comparison says little" in said
     arms["long"]["chain"] = "r18w16@2+swin32@2"
-    assert "says little" not in plan_text.page(planned(arms=arms), [])
+    assert "says little" not in estimate_text.text(planned(arms=arms), [])
 
 
 def test_disk_is_not_said_to_be_nothing_where_it_is_not_known():
     found = planned(ORDERS)
-    assert "stages to train: up to 7.0 GiB. Not counted: stages of r18w16, " in plan_text.page(found, [])
+    assert "stages to train: up to 7.0 GiB. Not counted: stages of r18w16, " in estimate_text.text(found, [])
     found.bytes_of_stage = {}
-    assert "stages to train: unknown. Not counted: stages of r18w16, " in plan_text.page(found, [])
+    assert "stages to train: unknown. Not counted: stages of r18w16, " in estimate_text.text(found, [])
 
 
 def test_orders_that_are_not_known_give_an_upper_bound():
@@ -135,7 +135,7 @@ def test_orders_that_are_not_known_give_an_upper_bound():
         LAYOUT.stage(name, "alone", f"none@{n}", 0) for name, n in zip(TEACHERS, (6, 6, 8), strict=True)
     }
     assert teachers < open_stages[0].waits_for  # the order waits for all of the pool
-    assert "there may be fewer stages than that: the teachers of 5 of them" in plan_text.page(found, [])
+    assert "there may be fewer stages than that: the teachers of 5 of them" in estimate_text.text(found, [])
     assert planned(None, ALONE).unmeasured == [f"r18w8 with {name}" for name in TEACHERS]
 
 
@@ -181,7 +181,7 @@ def test_data_to_download_are_counted_until_they_are_there():
     experiment = load_experiment({**small(), "dataset": dataset})
 
     def page():
-        return plan_text.page(planned(ORDERS), plan.sources(experiment, LAYOUT))
+        return estimate_text.text(planned(ORDERS), estimate.sources(experiment, LAYOUT))
 
     assert "| data | http://h/data/train.zip | 2.0 | no |" in page()
     assert "To download, as far as sizes are known: 2.5 GB." in page()

@@ -7,7 +7,7 @@ from mmcv import ops
 from mmcv.ops.nms import NMSop
 from test_distiller import batch, losses
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import configs
 from mtpd.distill.distiller import Distiller
 from mtpd.distill.losses import LOSSES

@@ -13,13 +13,13 @@ from conftest import build, progressive_stage, spec, weights
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.distill.distiller import Distiller
-from mtpd.monitoring import preflight_text
-from mtpd.training import failures, preflight
+from mtpd.job import failures, preflight_text
+from mtpd.job.errors import NoDistillationError, StoppedEarly
+from mtpd.training import preflight
 from mtpd.training import stage as stages
-from mtpd.training.errors import NoDistillationError, StoppedEarly
 from mtpd.training.stage import train
 
 

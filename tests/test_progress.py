@@ -8,12 +8,12 @@ import pytest
 from conftest import PROJECT
 
 from mtpd import files
-from mtpd.monitoring import progress
-from mtpd.monitoring.progress import FILE, ProgressFile, duration
+from mtpd.job import progress
+from mtpd.job.progress import FILE, ProgressFile, duration
 
 SCRIPT = """
 import sys
-from mtpd.monitoring.progress import teller
+from mtpd.job.progress import teller
 say = teller("a stage", sys.argv[sys.argv.index("--progress") + 1])
 say("epoch 1/2")
 say("epoch 2/2")

@@ -4,8 +4,8 @@ import pytest
 from conftest import PROJECT
 
 from mtpd import files
-from mtpd.experiment import identity, sources, specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import identity, input_files, specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import read_file
 from mtpd.report import provenance
 
@@ -46,10 +46,10 @@ def test_evaluator_and_validated_epochs_train_nothing(spec):
 def test_a_config_counts_with_what_it_builds_on(tmp_path):
     (tmp_path / "base.py").write_text("model = dict(type='RetinaNet')\n", encoding="utf-8")
     (tmp_path / "config.py").write_text("_base_ = ['base.py']\n", encoding="utf-8")
-    before = sources.content(str(tmp_path / "config.py"))
-    sources.content.cache_clear()
+    before = input_files.content(str(tmp_path / "config.py"))
+    input_files.content.cache_clear()
     (tmp_path / "base.py").write_text("model = dict(type='ATSS')\n", encoding="utf-8")
-    assert sources.content(str(tmp_path / "config.py")) != before
+    assert input_files.content(str(tmp_path / "config.py")) != before
 
 
 def test_a_hash_is_of_the_content_and_is_kept_for_large_files(tmp_path, monkeypatch):

@@ -9,10 +9,10 @@ from conftest import PROJECT, build
 from test_experiment import small
 
 from mtpd import files
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
-from mtpd.experiment import cards
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import card_specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
 
 NAMES = {"r18w8": "r18_w8", "r18w16": "r18_w16"}
@@ -26,7 +26,7 @@ def published(tmp_path_factory):
     experiment = small()
     experiment["detectors"] = {name: experiment["detectors"][name] for name in NAMES}
     experiment.update(pools={}, arms={"alone": {"recipe": "alone", "chain": "none@4"}})
-    spec = cards.publish(load_experiment(experiment), Layout("small", "shapes"))
+    spec = card_specs.publish(load_experiment(experiment), Layout("small", "shapes"))
     for ap, (name, config) in enumerate(NAMES.items(), 30):
         found = configs.load_config(str(PROJECT / f"config/detectors/{config}.py"), {}, shapes.CLASSES)
         checkpoints.save_student(folder / f"{name}.full.pth", build(config), found, shapes.CLASSES, {})

@@ -9,12 +9,13 @@ from mmdet.registry import DATASETS
 from mmengine.optim import build_optim_wrapper
 from test_rows import LAYOUT, experiment, small
 
-from mtpd.data import pipelines, shapes
+from mtpd.data import pipelines
+from mtpd.datasets import shapes
 from mtpd.detectors import configs
 from mtpd.experiment import specs
+from mtpd.job.errors import StoppedEarly
 from mtpd.training import optimisation
 from mtpd.training import stage as stages
-from mtpd.training.errors import StoppedEarly
 from mtpd.training.randomness import seed_everything
 
 SWIN_DECAY = {"norm_decay_mult": 0.0, "custom_keys": {"relative_position_bias_table": {"decay_mult": 0.0}}}

@@ -10,10 +10,10 @@ import yaml
 from conftest import PROJECT, build
 from snakes import TINY, changed, snakemake
 
-from mtpd.data import shapes, stand_in
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints
 from mtpd.experiment import data_specs, specs
-from mtpd.experiment.layout import Layout, is_rehearsal
+from mtpd.experiment.folders import Layout, is_rehearsal
 from mtpd.experiment.reading import load_experiment, load_with_files
 from mtpd.experiment.rehearsal import rehearsed
 from mtpd.report import plots, stamps
@@ -122,7 +122,7 @@ def test_classes_are_drawn_by_name_in_turns(tmp_path):
     coco = shapes.generate(tmp_path, "train", 20, 64, 0, names)
     assert [category["name"] for category in coco["categories"]] == list(names)
     assert {item["category_id"] for item in coco["annotations"]} == set(range(1, 9))
-    assert stand_in.classes(str(tmp_path / "missing.json"))[:2] == ("person", "bicycle")
+    assert coco.classes_to_draw(str(tmp_path / "missing.json"))[:2] == ("person", "bicycle")
 
 
 def test_what_a_rehearsal_writes_is_stamped(tmp_path):

@@ -13,8 +13,8 @@ from mmengine.hooks import Hook
 
 from mtpd.detectors import checkpoints
 from mtpd.distill.losses import LOSSES
-from mtpd.training import stopping
-from mtpd.training.errors import DivergedError, StoppedEarly
+from mtpd.job import stopping
+from mtpd.job.errors import DivergedError, StoppedEarly
 from mtpd.training.history import History
 from mtpd.training.stage import train
 

@@ -7,7 +7,7 @@ from test_experiment import small
 
 from mtpd.experiment import rows
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.layout import Layout, logs, work
+from mtpd.experiment.folders import Layout, logs, work
 from mtpd.experiment.reading import load_experiment
 
 LAYOUT = Layout("small", "shapes")

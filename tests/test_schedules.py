@@ -6,7 +6,7 @@ from mmengine.optim import OneCycleLR, OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from test_checks import settings  # noqa: F401, a fixture
 
-from mtpd.checks import schedules as checks
+from mtpd.checks import stage_lengths as checks
 from mtpd.checks.subjects import Passed
 from mtpd.training.schedules import milestones, schedules
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mtpd import files
-from mtpd.experiment import orders, scores
+from mtpd.experiment import policies, scores
 from mtpd.report import comparison, page_plots, tables
 from mtpd.report.findings import Findings
 
@@ -76,7 +76,7 @@ def test_an_ap_that_is_none_stops_every_reader(tmp_path):
 def test_teachers_without_an_ap_are_not_ordered(ap):
     costs = {(a, b): 0.1 for a in "stu" for b in "stu" if a != b}
     with pytest.raises(scores.NoResultError, match="u: found AP"):
-        orders.orders_by_policy("s", {"s": 1.0, "t": 2.0, "u": ap}, costs, 2)
+        policies.orders_by_policy("s", {"s": 1.0, "t": 2.0, "u": ap}, costs, 2)
 
 
 @pytest.mark.parametrize("script", ["tables", "comparison", "plot_stages", "plot_comparison", "paper"])

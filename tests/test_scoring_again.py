@@ -13,8 +13,8 @@ from conftest import progressive_stage
 from mtpd import RESULTS_VERSION, files
 from mtpd.detectors import checkpoints
 from mtpd.evaluation import metrics
+from mtpd.job.errors import OtherVersionError, StoppedEarly
 from mtpd.training import results, versions
-from mtpd.training.errors import OtherVersionError, StoppedEarly
 from mtpd.training.history import History
 from mtpd.training.stage import train
 

@@ -8,7 +8,7 @@ import pytest
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 
 SIZE = 96
 

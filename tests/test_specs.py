@@ -3,8 +3,8 @@
 import pytest
 from test_experiment import small
 
-from mtpd.experiment import cards, specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import card_specs, specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
 from mtpd.experiment.schema import Compute
 
@@ -112,6 +112,6 @@ def test_data_loaders_take_the_cores_that_gpus_leave(compute, gpus, threads, loa
 def test_a_card_knows_every_detector_whose_weights_are_in_the_student():
     recipes = small()["recipes"]
     recipes["pkd"]["inherit"] = "r18w32"
-    card = cards.export(experiment(recipes=recipes), LAYOUT, "r18w8", "pkd", "none@1+swin32@1", 0)
+    card = card_specs.export(experiment(recipes=recipes), LAYOUT, "r18w8", "pkd", "none@1+swin32@1", 0)
     assert card["inherited"] == ["r18w32", None]
     assert list(card["teachers"]) == ["r18w32", "swin32"]

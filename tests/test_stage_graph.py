@@ -7,9 +7,10 @@ from conftest import PROJECT
 from test_experiment import small
 
 from mtpd import files
-from mtpd.experiment import identity, specs, stage_graph
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import identity, specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
+from mtpd.plan import graph as graphs
 
 LAYOUT = Layout("demo", "shapes")
 STUDENT = "r18w8"
@@ -25,7 +26,7 @@ def empty_folder(tmp_path, monkeypatch):
 
 def graph(orders=None, **changes):
     """The stages of ``small``, with these orders of the teachers."""
-    return stage_graph.stages(load_experiment({**small(), **changes}), LAYOUT, lambda student, pool: orders)
+    return graphs.stages(load_experiment({**small(), **changes}), LAYOUT, lambda student, pool: orders)
 
 
 def with_order(**changes):
@@ -35,11 +36,11 @@ def with_order(**changes):
     path.parent.mkdir(parents=True, exist_ok=True)
     made_with = identity.made_with(specs.order(before, LAYOUT, STUDENT, "all"))
     files.write_json(path, {"orders": ORDERS, identity.KEY: made_with})
-    return stage_graph.known_orders(after, LAYOUT)(STUDENT, "all") == ORDERS
+    return graphs.known_orders(after, LAYOUT)(STUDENT, "all") == ORDERS
 
 
 def test_an_order_made_with_other_settings_is_not_known():
-    assert stage_graph.known_orders(load_experiment(small()), LAYOUT)(STUDENT, "all") is None
+    assert graphs.known_orders(load_experiment(small()), LAYOUT)(STUDENT, "all") is None
     assert with_order()
     assert with_order(seeds=[0, 1, 2])
     assert not with_order(pools={"all": small()["pools"]["all"][1:]})
@@ -58,7 +59,7 @@ def test_the_weights_that_a_stage_needs():
         "given": {"recipe": "given", "chain": "none@5"},
         "own": {"recipe": "own", "chain": "r18w16@5+swin32@5"},
     }
-    nodes = stage_graph.stages(load_experiment(content), LAYOUT, lambda student, pool: None)
+    nodes = graphs.stages(load_experiment(content), LAYOUT, lambda student, pool: None)
     needs = {(node.recipe, node.chain): node.detectors for node in nodes.values() if node.epochs == 5}
     assert needs == {
         ("given", "none@5"): {"swin32"},
@@ -79,4 +80,4 @@ def test_a_stage_of_a_policy_that_is_also_written_waits_for_no_order():
 
 
 def test_the_shortest_stage_of_each_recipe():
-    assert stage_graph.shortest_stages(graph(ORDERS).values()) == {"alone": 4, "pkd": 4}
+    assert graphs.shortest_stages(graph(ORDERS).values()) == {"alone": 4, "pkd": 4}

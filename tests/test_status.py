@@ -16,12 +16,12 @@ from conftest import PROJECT
 from snakes import changed
 
 from mtpd import files
-from mtpd.experiment import layout as folders
+from mtpd.experiment import folders as folders
 from mtpd.experiment import specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import read_file
-from mtpd.monitoring import holder as holders
-from mtpd.status import stages
+from mtpd.job import holder as holders
+from mtpd.plan import status as statuses
 
 SCRIPTS = PROJECT / "workflow/scripts"
 EPOCHS = 8
@@ -215,5 +215,5 @@ def test_a_process_that_has_ended_is_not_alive(tmp_path):
 
 def test_only_the_end_of_a_log_is_read(tmp_path):
     log = tmp_path / "log"
-    log.write_text("first\n" + "x" * stages.LOG_BYTES + "\nlast\n")
-    assert "first" not in stages._end_of(log) and stages._end_of(log).endswith("last\n")
+    log.write_text("first\n" + "x" * statuses.LOG_BYTES + "\nlast\n")
+    assert "first" not in statuses._end_of(log) and statuses._end_of(log).endswith("last\n")

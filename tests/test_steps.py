@@ -21,8 +21,8 @@ from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModel
 from processes import run_processes, start_processes
 
+from mtpd.job.errors import StoppedEarly
 from mtpd.training import steps
-from mtpd.training.errors import StoppedEarly
 from mtpd.training.randomness import SeedImage
 from mtpd.training.stage import train
 

@@ -11,7 +11,7 @@ from conftest import progressive_stage
 from processes import beside, slow_checkpoints, start_processes
 from snakes import changed, command
 
-from mtpd.training import stopping
+from mtpd.job import stopping
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from conftest import RECIPE
 from exports import export_spec
 
 from mtpd import files
-from mtpd.report import student_card
+from mtpd.report import cards
 
 STUDENT = Path("results/d/students/r18_w8/pkd/swin@1+wide@2/seed0/student.pth")
 METRICS = {
@@ -40,7 +40,7 @@ EXPORT = {
 def card(tmp_path, monkeypatch, dataset):
     """The card, as it is made now."""
     monkeypatch.chdir(tmp_path)
-    return lambda: student_card.card(export_spec(dataset, "r18_w8"), EXPORT, METRICS, STUDENT)
+    return lambda: cards.of_student(export_spec(dataset, "r18_w8"), EXPORT, METRICS, STUDENT)
 
 
 def test_the_card_does_not_depend_on_other_seeds(card):
@@ -59,7 +59,7 @@ def test_the_card_does_not_depend_on_other_seeds(card):
 def test_the_card_names_the_weights_that_the_student_started_from(dataset):
     spec = export_spec(dataset, "r18_w8")
     started = {**spec, "initial": {"place": "zoo.pth", "sha256": "c2398f9e"}}
-    found = student_card.card(started, EXPORT, METRICS, STUDENT).splitlines()
+    found = cards.of_student(started, EXPORT, METRICS, STUDENT).splitlines()
     line = "- started from trained weights: zoo.pth, SHA-256 `c2398f9e`"
     assert found[found.index("- seed 0") + 1] == line
-    assert line not in student_card.card(spec, EXPORT, METRICS, STUDENT)
+    assert line not in cards.of_student(spec, EXPORT, METRICS, STUDENT)

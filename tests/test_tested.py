@@ -22,7 +22,7 @@ from snakes import snakemake
 
 from mtpd import files
 from mtpd.detectors.checkpoints import CheckpointError
-from mtpd.experiment import orders, scores
+from mtpd.experiment import policies, scores
 
 RESULTS = "results/cells"
 STAGE = f"{RESULTS}/students/student/alone/none@1/seed0"
@@ -196,5 +196,5 @@ def test_only_tables_read_the_test_split_so_nothing_is_chosen_by_it(folder):
     names = re.search(r"order\.py .* --metrics (.*) --costs", said)[1].split()
     ap = {Path(name).parent.name: scores.read(folder / name)["bbox"]["AP"] for name in names}
     costs = dict.fromkeys(permutations(ap, 2), 0.5)
-    found, _ = orders.orders_by_policy("student", ap, costs, 2)
+    found, _ = policies.orders_by_policy("student", ap, costs, 2)
     assert found["strongest"] == [["a"]] and found["by-ap"] == [["b", "a"]]

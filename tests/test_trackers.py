@@ -9,7 +9,7 @@ import torch
 from conftest import progressive_stage, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mtpd.monitoring import trackers
+from mtpd.job import trackers
 from mtpd.training.stage import train
 
 PLACE = "few/students/student/pkd/swin@3/seed0"

@@ -9,7 +9,7 @@ import torch
 from conftest import RECIPE, build, progressive_stage, spec, weights
 from processes import run_processes
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.detectors.inherit import inherit
 from mtpd.distill.distiller import Distiller

@@ -13,8 +13,9 @@ from PIL import Image
 from torch.nn.functional import pad
 
 from mtpd.adaptation.cost import measure
-from mtpd.data import pipelines, shapes, views
+from mtpd.data import pipelines, views
 from mtpd.data.views import View, at_scales, key
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.distill.distiller import Distiller
 from mtpd.training.randomness import seed_everything

@@ -9,8 +9,9 @@ import subprocess
 from collections import Counter
 
 from mtpd import gpus, machine
-from mtpd.checks import counts, disk, schedules, shared_memory, subjects, times
-from mtpd.experiment import lengths, stage_graph
+from mtpd.checks import counts, disk, shared_memory, stage_lengths, subjects, times
+from mtpd.experiment import name_lengths
+from mtpd.plan import graph
 
 
 def check_first():
@@ -18,7 +19,7 @@ def check_first():
     say_what_is_to_fetch()
     if set(workflow.dag_settings.targets) == {"fetched"}:
         return  # a machine with a network, perhaps without GPUs
-    wrong = lengths.too_long(experiment, workflow.non_local_exec)
+    wrong = name_lengths.too_long(experiment, workflow.non_local_exec)
     wrong = wrong or [*gpu_problems(), *shared_memory_problems(), *missing_data(), *files_of_the_future()]
     wrong = wrong or import_problems() or problems_of_subjects()
     if wrong:
@@ -51,7 +52,7 @@ def missing_data():
 def files_of_the_future():
     """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
     named = config_files(experiment.detectors)
-    named += [place.file for *_, place in sources.given_checkpoints(experiment) if place.file]
+    named += [place.file for *_, place in input_files.given_checkpoints(experiment) if place.file]
     read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
     return times.problems([*named, *read], Path(folders.CHECKS))
 
@@ -84,7 +85,7 @@ def problems_of_subjects():
     wrong = check_with_torch(spec) if passed.to_check() else []
     left = stages_to_train()
     if not experiment.rehearsal:  # its stages are always too short
-        for line in schedules.warnings(spec, passed, stage_graph.shortest_stages(left)):
+        for line in stage_lengths.warnings(spec, passed, graph.shortest_stages(left)):
             logger.warning(line)
     for line in counts.used(passed):
         logger.info(line)
@@ -96,8 +97,8 @@ def problems_of_subjects():
 
 def stages_to_train():
     """The stages without results; as many as there can be, where an order of teachers is not known."""
-    orders = stage_graph.known_orders(experiment, layout)
-    return stage_graph.to_train(stage_graph.stages(experiment, layout, orders).values())
+    orders = graph.known_orders(experiment, layout)
+    return graph.to_train(graph.stages(experiment, layout, orders).values())
 
 
 def gpu_problems():

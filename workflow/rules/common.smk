@@ -6,9 +6,8 @@ import shlex
 from functools import partial
 
 from mtpd import files
-from mtpd.experiment import backbones, cards, chains, consistency, data_specs, identity, outputs, page
-from mtpd.experiment import rows, sources, specs, tested
-from mtpd.experiment import layout as folders
+from mtpd.experiment import backbones, card_specs, chains, consistency, data_specs, folders, identity
+from mtpd.experiment import input_files, outputs, rows, specs, test_split
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 
@@ -19,7 +18,7 @@ try:
     experiment = load_with_files(
         config, ", ".join(map(str, workflow.configfiles)) or "config", PROJECT, config_folders
     )
-    sources_of = {name: sources.config_files(d.config) for name, d in experiment.detectors.items()}
+    sources_of = {name: input_files.config_files(d.config) for name, d in experiment.detectors.items()}
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -33,7 +33,7 @@ def require_imported(dataset):
     splits = {"train", "val", "test"} & dataset.keys() if data_import else ()
     kept = data_specs.import_report(experiment.dataset) if splits else None
     if any(not kept or unlike(layout.split(split)["annotations"]) for split in splits):
-        where = ", ".join(sources.named_data(experiment).values())
+        where = ", ".join(input_files.named_data(experiment).values())
         raise WorkflowError(
             f"dataset: files have changed since this run began ({where}); start it again: what has finished stays"
         )

@@ -6,7 +6,7 @@ They are in a file of their own because `snakemake --lint` requires it.
 # Data
 
 # The folders that can be downloaded and are missing, each with the paths that the experiment names in it.
-data_to_fetch = sources.data_to_fetch(experiment)
+data_to_fetch = input_files.data_to_fetch(experiment)
 
 # What the import of the data is told, if they are not generated.
 data_import = data_specs.data_import(experiment.dataset)
@@ -57,7 +57,7 @@ def by_source(source, of=lambda detector: detector):
 
 def downloads():
     """All files that come from the network: the path, the detector that needs it, and its address."""
-    given = sources.given_checkpoints(experiment)
+    given = input_files.given_checkpoints(experiment)
     found = [(layout.detector(name, file), name, place.url) for name, file, place in given if place.url]
     return found + [(path, user, name) for user, own in backbones_of.items() for name, path in own.items()]
 
@@ -207,7 +207,7 @@ def rows_to_make_again(wildcards):
 def export_spec(wildcards):
     """What an exported student and its card depend on, as a file."""
     which = (wildcards.student, wildcards.recipe, wildcards.chain, int(wildcards.seed))
-    return spec_file(folders.EXPORT.format(**wildcards), "export", cards.export(experiment, layout, *which))
+    return spec_file(folders.EXPORT.format(**wildcards), "export", card_specs.export(experiment, layout, *which))
 
 
 # Report
@@ -226,7 +226,7 @@ def table_rows(arms=None):
 
 def shown_rows():
     """The rows that the report page has curves and pictures of."""
-    return page.first_rows(experiment, table_rows(page.shown_arms(experiment)))
+    return outputs.first_rows(experiment, table_rows(outputs.shown_arms(experiment)))
 
 
 def command_line():

@@ -48,7 +48,7 @@ rule write_page:
     params:
         script=script("page.py"),
         spec=lambda w: spec_file(
-            folders.EXPERIMENT.format(**w), "page", page.page(experiment, layout, shown_rows())
+            folders.EXPERIMENT.format(**w), "page", outputs.report_page(experiment, layout, shown_rows())
         ),
         folder=lambda w: folders.EXPERIMENT.format(**w),
         images=lambda w: data_specs.dataset(experiment, layout)["val"]["images"],

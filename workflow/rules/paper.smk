@@ -1,6 +1,6 @@
 rule write_paper:
     input:
-        published=str(PROJECT / sources.PAPER_RESULTS),
+        published=str(PROJECT / input_files.PAPER_RESULTS),
         rows=f"{folders.EXPERIMENT}/rows.json",
         stages=lambda w: stage_results("metrics.json", reproducing),
     output:

@@ -1,6 +1,6 @@
 """Which failed jobs start again (``retries``): stages, as often as allowed; other jobs a few times."""
 
-from mtpd.training import failures
+from mtpd.job import failures
 
 MOST_STARTS = 3  # of a job that does not resume: a job that failed three times would fail again
 

@@ -9,10 +9,9 @@ import time
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from mtpd.monitoring import interruption
-from mtpd.monitoring.progress import duration
-from mtpd.status import page as status_page
-from mtpd.status import stages as status_stages
+from mtpd.job import interruption
+from mtpd.job.progress import duration
+from mtpd.plan import status, status_text
 
 TIME_LEFT_SECONDS = 60  # between two lines with the time left of all stages
 NOT_SHOWN = {LogEvent.WORKFLOW_STARTED, LogEvent.JOB_INFO, LogEvent.JOB_FINISHED, LogEvent.RESOURCES_INFO}
@@ -76,7 +75,7 @@ class OneLine(logging.Formatter):
         """A line when a stage has ended, but not twice within a minute: every stage's files are looked at."""
         if self.ended not in self.training or time.monotonic() - self.told < TIME_LEFT_SECONDS:
             return ""
-        left = status_page.time_left(*status_stages.now(experiment, layout), free=1)
+        left = status_text.time_left(*status.now(experiment, layout), free=1)
         if not left:
             return ""
         self.told = time.monotonic()

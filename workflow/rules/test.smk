@@ -8,13 +8,13 @@ if has_test:
             configs=lambda w: config_files([w.detector]),
             weights=f"{folders.DETECTOR}/weights.pth",
             unfitting=lambda w: unless_it_fits(
-                layout.detector(w.detector, tested.METRICS),
+                layout.detector(w.detector, test_split.METRICS),
                 partial(specs.detector_test, experiment, layout, w.detector),
             ),
         output:
             # Scores that are there stay until the job ends: they are made again only of other weights or settings.
-            metrics=update(f"{folders.DETECTOR}/{tested.METRICS}"),
-            predictions=update(f"{folders.DETECTOR}/{tested.PREDICTIONS}"),
+            metrics=update(f"{folders.DETECTOR}/{test_split.METRICS}"),
+            predictions=update(f"{folders.DETECTOR}/{test_split.PREDICTIONS}"),
         log:
             f"{folders.logs(folders.DETECTOR)}/test.log",
         benchmark:
@@ -30,11 +30,11 @@ if has_test:
             configs=lambda w: config_files([w.student]),
             weights=f"{folders.STAGE}/student.pth",
             unfitting=lambda w: unless_it_fits(
-                f"{folders.STAGE}/{tested.METRICS}".format(**w), partial(student_test_settings, w)
+                f"{folders.STAGE}/{test_split.METRICS}".format(**w), partial(student_test_settings, w)
             ),
         output:
-            metrics=update(f"{folders.STAGE}/{tested.METRICS}"),
-            predictions=update(f"{folders.STAGE}/{tested.PREDICTIONS}"),
+            metrics=update(f"{folders.STAGE}/{test_split.METRICS}"),
+            predictions=update(f"{folders.STAGE}/{test_split.PREDICTIONS}"),
         log:
             f"{folders.logs(folders.STAGE)}/test.log",
         benchmark:

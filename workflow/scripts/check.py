@@ -8,7 +8,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.checks.problems import problems
 from mtpd.checks.subjects import Passed
-from mtpd.monitoring.progress import teller
+from mtpd.job.progress import teller
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.checks.subjects.keys")

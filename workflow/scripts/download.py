@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mtpd import fetch
-from mtpd.experiment.layout import DOWNLOADS
+from mtpd.experiment.folders import DOWNLOADS
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--url", required=True)

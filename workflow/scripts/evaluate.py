@@ -7,7 +7,7 @@ from pathlib import Path
 from mtpd import files, machine
 from mtpd.detectors.operators import require_gpus
 from mtpd.evaluation.evaluate import evaluate
-from mtpd.experiment import identity, layout
+from mtpd.experiment import folders, identity
 
 WEIGHTS = "weights_sha256"
 
@@ -38,7 +38,7 @@ if "split" in spec:
     if args.predictions.exists() and are_scored(about[WEIGHTS], spec, args.metrics):
         print(f"{args.metrics}: these weights are scored already")
         sys.exit()
-work = Path(layout.work(str(args.metrics.parent)))  # the runner logs there
+work = Path(folders.work(str(args.metrics.parent)))  # the runner logs there
 found = evaluate(
     spec["dataset"], spec["detector"], args.weights, work, args.workers, spec.get("split", "val")
 )

@@ -12,11 +12,13 @@ from mtpd.experiment.scores import NoResultError
 from mtpd.export import predict
 from mtpd.export.export import export
 from mtpd.export.support import ExportError
-from mtpd.report import provenance, stamps, student_card
+from mtpd.report import cards, provenance, stamps
 from mtpd.report.provenance import MixedResultsError
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.cards.export")
+parser.add_argument(
+    "--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.card_specs.export"
+)
 parser.add_argument("--student", type=Path, required=True, help="student.pth")
 parser.add_argument("--metrics", type=Path, required=True, help="its metrics.json")
 parser.add_argument("--model", type=Path, required=True, help="student.onnx to write")
@@ -33,7 +35,7 @@ try:
     model, numbers = export(spec["dataset"], spec["detector"], args.student, metrics)
 except (CheckpointError, ExportError, FileNotFoundError, NoResultError, MixedResultsError) as error:
     sys.exit(str(error))
-card = student_card.card(spec, numbers, metrics, args.student)
+card = cards.of_student(spec, numbers, metrics, args.student)
 files.write_bytes(args.model, model)
 files.write_json(args.numbers, numbers)
 files.write_text(args.card, stamps.stamped(args.card, card))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtpd import fetch
 from mtpd.detectors.checkpoints import backbone
-from mtpd.experiment.layout import DOWNLOADS
+from mtpd.experiment.folders import DOWNLOADS
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--name", required=True, help="an address, or a name like torchvision://resnet50")

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from mtpd import fetch
-from mtpd.data.archives import fetch_folder
-from mtpd.experiment.layout import DOWNLOADS
+from mtpd.datasets.archives import fetch_folder
+from mtpd.experiment.folders import DOWNLOADS
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--url", required=True)

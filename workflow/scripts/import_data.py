@@ -9,8 +9,8 @@ from mtpd import files
 from mtpd.datasets import pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, images_of, import_dataset
-from mtpd.experiment import data_specs, layout
-from mtpd.monitoring.progress import teller
+from mtpd.experiment import data_specs, folders
+from mtpd.job.progress import teller
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--spec", type=Path, required=True, help="see mtpd.experiment.data_specs.data_import")
@@ -18,7 +18,7 @@ parser.add_argument("--folder", type=Path, help="gets the results; if not given,
 args = parser.parse_args()
 
 spec = files.read_json(args.spec)
-kept = Path(layout.imported(spec))
+kept = Path(folders.imported(spec))
 # The checks keep what this says as the reason why nothing runs; its progress goes to their terminal.
 progress = "/dev/stderr" if args.folder else f"/proc/{os.getppid()}/fd/2"
 try:

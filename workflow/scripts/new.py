@@ -13,7 +13,7 @@ from mtpd import files, gpus
 from mtpd.datasets import choosing, numbers, pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, images_of, import_dataset
-from mtpd.experiment import chains, data_specs, layout, starter, yaml_files
+from mtpd.experiment import chains, data_specs, folders, starter, yaml_files
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_dataset, load_with_files
 
@@ -97,7 +97,7 @@ def imported(dataset):
         The report, numbers of both splits, and the folder where the import is kept.
     """
     spec = data_specs.data_import(dataset)
-    kept = Path(layout.imported(spec))
+    kept = Path(folders.imported(spec))
     known = data_specs.kept(kept)
     if not known:
         import_dataset(spec, kept)

@@ -6,7 +6,7 @@ from pathlib import Path
 from mtpd import files
 from mtpd.adaptation import levels, probe
 from mtpd.detectors.operators import require_gpus
-from mtpd.experiment import identity, orders, scores
+from mtpd.experiment import identity, policies, scores
 from mtpd.report import provenance
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -28,7 +28,7 @@ costs = probe.adaptation_costs(spec["dataset"], spec["detectors"], args.weights,
 files.write_text(args.costs, costs.to_csv(index=False))
 
 means = levels.over_levels(costs)
-by_policy, why = orders.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
+by_policy, why = policies.orders_by_policy(spec["student"], ap, means, settings["max_teachers"])
 found = {"student": spec["student"], "ap": ap, "orders": by_policy, "why": why}
 found[identity.KEY] = identity.made_with(spec)
 files.write_json(args.order, found)

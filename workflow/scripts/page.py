@@ -7,7 +7,9 @@ from mtpd import files
 from mtpd.report import page
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.page.page")
+parser.add_argument(
+    "--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.outputs.report_page"
+)
 parser.add_argument("--results", type=Path, required=True, help="folder of the experiment")
 parser.add_argument("--annotations", type=Path, required=True, help="of the validation split")
 parser.add_argument("--images", type=Path, required=True)

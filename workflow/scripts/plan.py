@@ -8,10 +8,11 @@ from pathlib import Path
 from mtpd import files
 from mtpd.checks import disk
 from mtpd.data import coco
-from mtpd.experiment import data_specs, plan, plan_text, sources, speeds, stage_graph
+from mtpd.experiment import data_specs, input_files
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.layout import EXPERIMENT, REHEARSAL, Layout
+from mtpd.experiment.folders import EXPERIMENT, REHEARSAL, Layout
 from mtpd.experiment.reading import read_file
+from mtpd.plan import estimate, estimate_text, graph, speeds
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -24,25 +25,23 @@ def main():
     parser.add_argument("--out", type=Path, help="Markdown file to write the plan to as well")
     args = parser.parse_args()
     try:
-        page = plan_page(args)
+        text = plan_text(args)
     except (ConfigError, OSError) as error:
         sys.exit(str(error))
-    print(page, end="")
+    print(text, end="")
     if args.out:
-        files.write_text(args.out, page)
+        files.write_text(args.out, text)
 
 
-def plan_page(args):
+def plan_text(args):
     experiment = read_file(args.config, PROJECT)
     layout = Layout(experiment.experiment, experiment.dataset.name)
     images = count_images(experiment, layout, "train")
     measured = speeds.of_finished_stages(layout.dataset, images) if images else {}
     measured |= speeds.read(args.speeds) if args.speeds else {}
     sizes = stage_sizes(experiment, layout)
-    found = plan.plan(
-        experiment, layout, stage_graph.known_orders(experiment, layout), images, measured, sizes
-    )
-    return plan_text.page(found, plan.sources(experiment, layout), args.gpus)
+    found = estimate.plan(experiment, layout, graph.known_orders(experiment, layout), images, measured, sizes)
+    return estimate_text.text(found, estimate.sources(experiment, layout), args.gpus)
 
 
 def count_images(experiment, layout, split):
@@ -51,7 +50,7 @@ def count_images(experiment, layout, split):
         return getattr(experiment.dataset.generate, split)
     if report := data_specs.import_report(experiment.dataset):
         return report["splits"][split]["images"]
-    named = sources.named_data(experiment)
+    named = input_files.named_data(experiment)
     annotations = named.get(f"dataset.{split}.annotations")
     if annotations and Path(annotations).exists():
         return coco.count_listed(annotations)

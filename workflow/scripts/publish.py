@@ -9,7 +9,9 @@ from mtpd.experiment import identity, scores
 from mtpd.report import cards, provenance, stamps
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.cards.publish")
+parser.add_argument(
+    "--spec", type=Path, required=True, help="JSON file; see mtpd.experiment.card_specs.publish"
+)
 parser.add_argument("--weights", nargs="+", required=True, help="checkpoints, in the order of the detectors")
 parser.add_argument("--metrics", nargs="+", required=True, help="metrics.json, in the order of the detectors")
 parser.add_argument("--out", type=Path, nargs="+", required=True, help="checkpoints to write, in that order")
@@ -22,5 +24,5 @@ for source, target in zip(args.weights, args.out, strict=True):
 expected = [found[identity.KEY] for found in spec["detectors"].values()]
 provenance.require_made_with(dict(zip(args.metrics, expected, strict=True)))
 published = zip(spec["detectors"], args.out, map(scores.read, args.metrics), strict=True)
-card = cards.cards(spec, {name: (path, found) for name, path, found in published})
+card = cards.of_detectors(spec, {name: (path, found) for name, path, found in published})
 files.write_text(args.card, stamps.stamped(args.card, card))

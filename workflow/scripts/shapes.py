@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mtpd.data import shapes
+from mtpd.datasets import shapes
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--split", required=True)

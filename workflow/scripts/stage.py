@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from mtpd import files, machine
-from mtpd.experiment import identity, layout
-from mtpd.training import failures
-from mtpd.training.errors import StoppedEarly
+from mtpd.experiment import folders, identity
+from mtpd.job import failures
+from mtpd.job.errors import StoppedEarly
 
 STOPPED_EARLY = 75  # EX_TEMPFAIL: call again, and the stage resumes
 
@@ -28,18 +28,19 @@ parser.add_argument("--gpus", type=int, default=0, help="on which it computes")
 args = parser.parse_args()
 
 folder = args.student.parent
-work, spec = Path(layout.work(str(folder))), files.read_json(args.spec)
+work, spec = Path(folders.work(str(folder))), files.read_json(args.spec)
 with failures.final_written(work):  # importing torch and mmcv shows a broken driver or installation
     from mtpd.detectors.operators import require_gpus
-    from mtpd.training import stage
+    from mtpd.training.settings import Stage
+    from mtpd.training.stage import train
 
     require_gpus(args.gpus)
     detectors = (spec["student"], *spec["teachers"])
     needed = machine.bytes_of_batches(args.workers, spec["recipe"], spec["dataset"], detectors)
     machine.require_shared_memory(needed, partial(print, "warning:", file=sys.stderr))
 machine.allow_open_files()
-files.write_json(work / layout.LAST_SPEC, spec)
-settings = stage.Stage(
+files.write_json(work / folders.LAST_SPEC, spec)
+stage = Stage(
     **spec,
     made_with=identity.made_with(spec),
     teacher_weights=tuple(args.teachers),
@@ -50,7 +51,7 @@ settings = stage.Stage(
     trackers=tuple(args.trackers),
 )
 try:
-    stage.train(settings, folder, work, args.progress, "/".join(folder.parts[-4:]))
+    train(stage, folder, work, args.progress, "/".join(folder.parts[-4:]))
 except StoppedEarly as reason:
     print(f"stopped early: {reason}; the state is saved", file=sys.stderr)
     sys.exit(STOPPED_EARLY)

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mtpd.data import shapes, stand_in
+from mtpd.data import coco
+from mtpd.datasets import shapes
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--split", required=True)
@@ -16,6 +17,6 @@ parser.add_argument("--annotations", type=Path, required=True)
 args = parser.parse_args()
 
 args.folder.mkdir(parents=True, exist_ok=True)
-classes = stand_in.classes(args.classes_of)
+classes = coco.classes_to_draw(args.classes_of)
 drawn = shapes.generate(args.folder, args.split, args.images, args.size, args.seed, classes)
 shapes.write(drawn, args.annotations)

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import read_file
-from mtpd.status import page, stages
+from mtpd.plan import status, status_text
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,4 +18,6 @@ try:
     experiment = read_file(args.config, PROJECT)
 except (ConfigError, OSError) as error:
     sys.exit(str(error))
-print(page.page(*stages.now(experiment, Layout(experiment.experiment, experiment.dataset.name))), end="")
+print(
+    status_text.text(*status.now(experiment, Layout(experiment.experiment, experiment.dataset.name))), end=""
+)

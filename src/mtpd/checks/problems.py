@@ -14,8 +14,9 @@ from torch import nn
 from mtpd import files
 from mtpd.checks import counts, usage
 from mtpd.checks.subjects import Passed, Subject
-from mtpd.checks.training import try_loss
-from mtpd.data import coco, shapes, stand_in
+from mtpd.checks.trainable import try_loss
+from mtpd.data import coco
+from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, class_names, configs, taps
 from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.detectors.initial import start_from
@@ -81,7 +82,7 @@ class Checks:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         if stands_in_for := self.dataset.get("stands_in_for"):
-            return stand_in.classes(stands_in_for)
+            return coco.classes_to_draw(stands_in_for)
         generated = self.dataset["generated"]
         return shapes.CLASSES if generated else coco.classes_of(self.dataset["train"]["annotations"])
 

@@ -46,3 +46,15 @@ def count_listed(annotations: str | Path) -> int:
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         return sum(1 for _ in re.finditer(rb'"file_name"\s*:', content))
+
+
+def classes_to_draw(annotations: str) -> tuple[str, ...]:
+    """The classes of a rehearsal's generated images: those of the annotation file.
+
+    If the file is not there, COCO's: most published checkpoints know these.
+    """
+    if Path(annotations).exists():
+        return classes_of(annotations)
+    from mmdet.datasets import CocoDataset  # takes seconds
+
+    return CocoDataset.METAINFO["classes"]

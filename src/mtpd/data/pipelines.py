@@ -6,7 +6,7 @@ import os
 
 from mmengine.config import Config, ConfigDict
 
-from mtpd.data import listed, resizing  # noqa: F401 (registers ListedImages and Resize)
+from mtpd.data import listed_images, resizing  # noqa: F401 (registers ListedImages and Resize)
 
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 

@@ -17,7 +17,7 @@ import mtpd
 from mtpd import fetch
 from mtpd.detectors import configs
 from mtpd.detectors.reading import CheckpointError, read_checkpoint, read_weights
-from mtpd.experiment.layout import DOWNLOADS
+from mtpd.experiment.folders import DOWNLOADS
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from mtpd.experiment import chains, rows
 from mtpd.experiment.detector_schema import MMDET, Detector
-from mtpd.experiment.layout import BACKBONE
+from mtpd.experiment.folders import BACKBONE
 from mtpd.experiment.schema import Experiment
 
 SCHEMES = ("https://", "http://", "torchvision://", "modelzoo://", "open-mmlab://", "openmmlab://")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from mtpd.experiment import chains, lengths, orders, rows, sources
+from mtpd.experiment import chains, input_files, name_lengths, policies, rows
 from mtpd.experiment.errors import expected
-from mtpd.experiment.layout import REHEARSAL
+from mtpd.experiment.folders import REHEARSAL
 from mtpd.experiment.recipe_schema import INHERIT
 from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
 
@@ -28,7 +28,7 @@ def problems(experiment: Experiment) -> list[str]:
         *(f"{key}: found one twice in {list(names)}" for key, names in _lists(experiment) if _repeats(names)),
         *_name_problems(experiment),
         *(line for arm in experiment.arms for line in _arm_problems(experiment, arm)),
-        *lengths.too_long(experiment, on_cluster=False),
+        *name_lengths.too_long(experiment, on_cluster=False),
         *_detector_problems(experiment),
         *_data_problems(experiment),
         *_precision_problems(experiment),
@@ -41,17 +41,17 @@ def missing_files(experiment: Experiment) -> list[str]:
     """Configs and checkpoints that the experiment names and that do not exist, a line each."""
     return [
         f"{key}: no such file or folder: {path}"
-        for key, path in sources.named_files(experiment).items()
+        for key, path in input_files.named_files(experiment).items()
         if not Path(path).exists()
     ]
 
 
 def missing_data(experiment: Experiment) -> list[str]:
     """Data that the experiment names, that do not exist and that it cannot download, a line each."""
-    to_fetch = [path for paths in sources.data_to_fetch(experiment).values() for path in paths]
+    to_fetch = [path for paths in input_files.data_to_fetch(experiment).values() for path in paths]
     return [
         f"{key}: no such file or folder: {path}{_why_not_fetched(experiment, path)}"
-        for key, path in sources.named_data(experiment).items()
+        for key, path in input_files.named_data(experiment).items()
         if not Path(path).exists() and path not in to_fetch
     ]
 
@@ -129,15 +129,15 @@ def _arm_problems(experiment: Experiment, key: str) -> Iterator[str]:
 
 def _pool_size_problem(policy: str, teachers: int, max_teachers: int) -> str | None:
     """Why a policy cannot order that many teachers, if so."""
-    if policy == "all" and teachers > orders.MOST_TO_PERMUTE:
-        return f"expected at most {orders.MOST_TO_PERMUTE} teachers, because every order is a row"
+    if policy == "all" and teachers > policies.MOST_TO_PERMUTE:
+        return f"expected at most {policies.MOST_TO_PERMUTE} teachers, because every order is a row"
     if policy == "pairs" and teachers < 2:
         return "expected at least 2 teachers"
-    sequences = orders.count_sequences(teachers, max_teachers)
-    if policy in ("min-max", "min-sum") and sequences > orders.MOST_SEQUENCES:
+    sequences = policies.count_sequences(teachers, max_teachers)
+    if policy in ("min-max", "min-sum") and sequences > policies.MOST_SEQUENCES:
         return (
             f"with order.max_teachers: {max_teachers}, these are {sequences} sequences to look at; "
-            f"expected at most {orders.MOST_SEQUENCES}"
+            f"expected at most {policies.MOST_SEQUENCES}"
         )
     return None
 
@@ -187,7 +187,7 @@ def _data_problems(experiment: Experiment) -> Iterator[str]:
     generate = experiment.dataset.generate
     if generate and generate.train < 2 and rows.ordered_pools(experiment):
         yield "dataset.generate.train: found 1; expected at least 2, because an arm has a policy"
-    for key, path in sources.named_data(experiment).items():
+    for key, path in input_files.named_data(experiment).items():
         if not key.endswith(".annotations") and Path.cwd().is_relative_to(Path(path).resolve()):
             yield (
                 f"{key}: found {path!r}, in which this run writes its results; expected a folder that has "

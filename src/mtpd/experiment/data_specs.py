@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.datasets import IMPORT_VERSION, content
-from mtpd.experiment.layout import Layout, imported
+from mtpd.experiment.folders import Layout, imported
 from mtpd.experiment.schema import OF_IMPORTS, Dataset, Experiment, Fraction, Split
 
 SPLITS = ("train", "val")

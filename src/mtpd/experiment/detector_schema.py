@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from mtpd.experiment.fields import FilePath, Model, Name, Seed, Settings
+from mtpd.experiment.schema_types import FilePath, Model, Name, Seed, Settings
 
 MMDET = "mmdet::"  # begins the names of configs that come with mmdet
 

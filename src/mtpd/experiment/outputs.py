@@ -1,11 +1,14 @@
-"""The tables and plots that an experiment ends in."""
+"""What an experiment ends in: tables, plots, the report page."""
 
 from __future__ import annotations
 
 from mtpd.experiment import rows
-from mtpd.experiment.layout import PLOTS, TABLES, Layout
-from mtpd.experiment.schema import Experiment
+from mtpd.experiment.folders import PLOTS, TABLES, Layout
+from mtpd.experiment.schema import Arm, Experiment
 
+MOST_ARMS = (
+    6  # of the page, with pictures and curves of their own; the tables and the other plots have all arms
+)
 OF_A_PLOT = ("svg", "pdf", "png", "csv")  # the picture, and the numbers in it
 
 
@@ -36,3 +39,57 @@ def _of_some_arms(experiment: Experiment) -> list[str]:
 
 def _of_pools(kind: str, pools: list[tuple[str, str]]) -> list[str]:
     return [f"{kind}_{student}+{pool}" for student, pool in pools]
+
+
+def shown_arms(experiment: Experiment) -> dict[str, Arm]:
+    """The arm with the most controls, after these; without controls, the first arms of the file."""
+    arms = experiment.arms
+    compared = max(arms, key=lambda name: len(arms[name].against))
+    controls = arms[compared].against[: MOST_ARMS - 1]
+    names = [*controls, compared] if controls else list(arms)[:MOST_ARMS]
+    return {name: arms[name] for name in names}
+
+
+def first_rows(experiment: Experiment, table_rows: list[dict]) -> list[dict]:
+    """The first row of each shown arm: its first order and seed, for one student.
+
+    Args:
+        experiment: the experiment.
+        table_rows: of its ``shown_arms``.
+    """
+    student = rows.students(experiment, list(shown_arms(experiment))[-1])[0]
+    first: dict[str, dict] = {}
+    for row in table_rows:
+        if row["student"] == student:
+            first.setdefault(row["arm"], row)
+    return list(first.values())
+
+
+def report_page(experiment: Experiment, layout: Layout, shown: list[dict]) -> dict:
+    """The settings of the report page, apart from the results that it reads.
+
+    Args:
+        experiment: the experiment.
+        layout: of its paths.
+        shown: the ``first_rows``; the last one is of the arm that is compared with the others.
+    """
+    reported = rows.reported_detectors(experiment)
+    ordered = rows.ordered_pools(experiment)
+    compared = rows.comparisons(experiment)
+    teachers = {t for arm in experiment.arms.values() for t in rows.teachers(experiment, arm)}
+    students = {s for arm in experiment.arms for s in rows.students(experiment, arm)}
+    return {
+        "experiment": experiment.experiment,
+        "dataset": experiment.dataset.name,
+        "generated": bool(experiment.dataset.generate),
+        "students": [name for name in reported if name in students],
+        "teachers": [name for name in reported if name in teachers],
+        "detectors": {name: layout.detector(name, "") for name in reported},
+        "seeds": len({seed for arm in experiment.arms for seed in rows.seeds(experiment, arm)}),
+        "compared": bool(compared),
+        "plots": [path for path in plots(experiment, layout) if path.endswith(".svg")],
+        "orders": {
+            f"{student}, pool {pool}": layout.order(student, pool, "order.json") for student, pool in ordered
+        },
+        "shown": shown,
+    }

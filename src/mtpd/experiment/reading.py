@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mtpd.experiment import chains, consistency, includes, rows, sources, yaml_files
+from mtpd.experiment import chains, consistency, includes, input_files, rows, yaml_files
 from mtpd.experiment.errors import ConfigError, expected
 from mtpd.experiment.rehearsal import rehearsed
 from mtpd.experiment.schema import Dataset, Experiment
@@ -97,7 +97,7 @@ def load_with_includes(
     whole = includes.with_includes(config, source, [*folders, Path(), project])
     _require_utf8(whole, source)
     used = includes.without_unused(_with_known_names(whole, source), config)
-    return sources.with_shipped_files(_consistent(used, source), project)
+    return input_files.with_shipped_files(_consistent(used, source), project)
 
 
 def _require_utf8(config: dict[str, Any], source: str) -> None:
@@ -129,7 +129,7 @@ def load_with_files(
         experiment = rehearsed(experiment)
     wrong = consistency.missing_files(experiment)
     if rows.reproducing_arms(experiment):
-        wrong += consistency.unknown_results(experiment, sources.paper_results(project))
+        wrong += consistency.unknown_results(experiment, input_files.paper_results(project))
     if wrong:
         raise _config_error(source, wrong)
     return experiment

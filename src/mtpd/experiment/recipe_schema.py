@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mtpd.experiment.errors import expected
-from mtpd.experiment.fields import Model, Name, Scale, Settings
+from mtpd.experiment.schema_types import Model, Name, Scale, Settings
 
 INHERIT = ("first", "each", "none")  # any other value is the name of a detector
 

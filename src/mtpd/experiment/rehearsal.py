@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mtpd.experiment import chains, data_specs, rows
 from mtpd.experiment.detector_schema import Checkpoint, Detector
-from mtpd.experiment.layout import REHEARSAL, Layout, imported
+from mtpd.experiment.folders import REHEARSAL, Layout, imported
 from mtpd.experiment.recipe_schema import Recipe
 from mtpd.experiment.schema import (
     SEVERAL_CHAINS,

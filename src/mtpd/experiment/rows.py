@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mtpd.experiment import chains
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.schema import SEVERAL_CHAINS, Arm, Experiment
 
 Orders = dict[str, list[list[str]]]  # by policy

@@ -14,8 +14,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from mtpd.experiment import chains
 from mtpd.experiment.detector_schema import Detector
-from mtpd.experiment.fields import FilePath, Folder, Model, Name, Names, Scale, Seed
 from mtpd.experiment.recipe_schema import Recipe
+from mtpd.experiment.schema_types import FilePath, Folder, Model, Name, Names, Scale, Seed
 
 Policy = Literal["bgs", "reverse", "by-ap", "strongest", "min-max", "min-sum", "pairs", "all"]
 SEVERAL_CHAINS = ("pairs", "all")  # the policies that give a student more than one chain

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import get_args
 
 from mtpd import files
-from mtpd.experiment import backbones, chains, data_specs, identity, rows, sources, tested
+from mtpd.experiment import backbones, chains, data_specs, identity, input_files, rows, test_split
 from mtpd.experiment.detector_schema import Initial
-from mtpd.experiment.layout import Layout, imported
+from mtpd.experiment.folders import Layout, imported
 from mtpd.experiment.recipe_schema import INHERIT, Recipe
 from mtpd.experiment.schema import Compute, Experiment, Policy
 
@@ -21,7 +21,7 @@ def detector(experiment: Experiment, name: str) -> dict:
     """What builds a detector; ``content`` is the hash of its config and of all that this builds on."""
     found = experiment.detectors[name]
     spec = found.model_dump(include={"config", "overrides", "image_scale"})
-    return {**spec, "content": sources.content(found.config)}
+    return {**spec, "content": input_files.content(found.config)}
 
 
 def tapped_detector(experiment: Experiment, name: str) -> dict:
@@ -77,7 +77,7 @@ def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> lis
 
     Where there is a test split, rows say the same of their scores on it.
     """
-    has_test = tested.has_test(experiment.dataset)
+    has_test = test_split.has_test(experiment.dataset)
     return [
         {
             **row,
@@ -90,7 +90,7 @@ def identified(experiment: Experiment, layout: Layout, found: list[dict]) -> lis
                 }
                 for part in row["stages"]
             ],
-            **({tested.WITH: _tested_with(experiment, layout, row)} if has_test else {}),
+            **({test_split.WITH: _tested_with(experiment, layout, row)} if has_test else {}),
         }
         for row in found
     ]
@@ -108,8 +108,8 @@ def evaluation(experiment: Experiment, layout: Layout, name: str) -> dict:
 
 def detector_test(experiment: Experiment, layout: Layout, name: str) -> dict:
     """What the test scores of a detector depend on, apart from its weights."""
-    dataset = data_specs.scored_dataset(experiment, layout, ("train", tested.SPLIT))
-    return {"dataset": dataset, "detector": detector(experiment, name), "split": tested.SPLIT}
+    dataset = data_specs.scored_dataset(experiment, layout, ("train", test_split.SPLIT))
+    return {"dataset": dataset, "detector": detector(experiment, name), "split": test_split.SPLIT}
 
 
 def student_test(

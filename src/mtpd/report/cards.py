@@ -1,20 +1,27 @@
-"""Cards of published detectors: what they are, how they were trained, what they reach."""
+"""Cards of published detectors and of exported students: how they were trained, what they reach, how to use them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import jinja2
 import pandas as pd
+import yaml
 
 from mtpd import files
+from mtpd.experiment import chains, scores
 from mtpd.report import tables
 
+STUDENT = Path(__file__).with_name("student_card.md")
+SHOWN = ("AP", "AP50", "AP75")
+PROGRAMS = {"metrics.json": "mmdet (metrics.json)", "onnxruntime": "onnxruntime"}
 
-def cards(spec: dict, published: dict[str, tuple[Path, dict]]) -> str:
+
+def of_detectors(spec: dict, published: dict[str, tuple[Path, dict]]) -> str:
     """A Markdown page with a table and a section for each detector.
 
     Args:
-        spec: of ``mtpd.experiment.cards.publish``.
+        spec: of ``mtpd.experiment.card_specs.publish``.
         published: by detector, the published file and the metrics of the detector it was made from.
     """
     lines = [
@@ -25,6 +32,51 @@ def cards(spec: dict, published: dict[str, tuple[Path, dict]]) -> str:
     sections = [_section(name, spec, *published[name]) for name in table["detector"]]
     return "\n".join(
         [f"# Detectors of the experiment `{spec['experiment']}`\n", tables.as_markdown(table), *sections]
+    )
+
+
+def of_student(spec: dict, export: dict, metrics: dict, student: Path) -> str:
+    """A Markdown page.
+
+    Args:
+        spec: of ``mtpd.experiment.card_specs.export``.
+        export: the content of ``export.json``.
+        metrics: the content of the student's ``metrics.json``.
+        student: path of its ``student.pth``.
+    """
+    strict = {"undefined": jinja2.StrictUndefined, "keep_trailing_newline": True}
+    template = jinja2.Template(STUDENT.read_text(encoding="utf-8"), **strict)
+    return template.render(
+        spec=spec,
+        export=export,
+        metrics=metrics,
+        student=student,
+        size=" x ".join(map(str, export["resize"]["fit"])),
+        inside=export["inside_the_graph"],
+        found=export["agreement"],
+        took=export["milliseconds"],
+        results=_results(export["metrics"]),
+        stages=chains.parse(spec["chain"]).stages,
+        unnamed="not named in the experiment file",
+        recipe=yaml.safe_dump(spec["settings"], sort_keys=False).strip(),
+        config=config,
+        versions=versions,
+    )
+
+
+def _results(metrics: dict) -> str:
+    return tables.as_markdown(
+        pd.DataFrame(
+            [
+                {
+                    "of": scores.KINDS[kind],
+                    "with": PROGRAMS[program],
+                    **{name: numbers[name] for name in SHOWN},
+                }
+                for kind, by_program in metrics.items()
+                for program, numbers in by_program.items()
+            ]
+        )
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mtpd import files
-from mtpd.experiment import scores, speeds
+from mtpd.experiment import scores
+from mtpd.job import took
 from mtpd.report import tables
 
 NOTHING = -1  # the row and column of no object
@@ -21,7 +22,7 @@ class Findings:
     """Results by subject: the detectors, then each stage of the shown arms ("direct, stage 1").
 
     Args:
-        settings: of ``mtpd.experiment.page.page``.
+        settings: of ``mtpd.experiment.outputs.report_page``.
         folders: of the results of each subject.
         metrics: content of ``metrics.json``; each has an AP.
         analyses: content of ``analysis.json`` (``mtpd.evaluation.analysis``).
@@ -109,8 +110,8 @@ class Findings:
         lines = []
         for row in self.settings["shown"]:
             for stage in row["stages"]:
-                took = speeds.cost(Path(stage["folder"])) or speeds.Cost(math.nan, None)
-                costs = {"seconds": took.seconds, "memory (MB)": took.peak_mb}
+                spent = took.read(Path(stage["folder"])) or took.Took(math.nan, None)
+                costs = {"seconds": spent.seconds, "memory (MB)": spent.peak_mb}
                 lines.append({"arm": row["arm"], "stage": stage["chain"], "seed": row["seed"], **costs})
         return pd.DataFrame(lines)
 

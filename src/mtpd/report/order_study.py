@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mtpd.experiment import chains, orders
+from mtpd.experiment import chains, policies
 from mtpd.report import statistics, tables
 
 # The policies that choose one order; ``strongest`` is no order.
@@ -13,7 +13,7 @@ PREDICTIONS = {"sum of step costs": sum, "largest step cost": max}
 
 
 def rank_orders(
-    seeds: pd.DataFrame, student: str, costs: orders.Costs, by_policy: dict[str, list[list[str]]]
+    seeds: pd.DataFrame, student: str, costs: policies.Costs, by_policy: dict[str, list[list[str]]]
 ) -> pd.DataFrame:
     """A row for each order, best first within each arm.
 
@@ -32,7 +32,7 @@ def rank_orders(
     found = groups.agg(["count", "mean", tables.half_width]).reset_index()
     found.columns = ["arm", "chain", "seeds", "AP", tables.HALF_WIDTH]
     teachers = [list(chains.parse(chain).teachers) for chain in found["chain"]]
-    steps = [orders.step_costs(student, order, costs) for order in teachers]
+    steps = [policies.step_costs(student, order, costs) for order in teachers]
     for name, total in PREDICTIONS.items():
         found[name] = [total(each) for each in steps]
     found["rank"] = found.groupby("arm")["AP"].rank(ascending=False, method="min").astype(int)

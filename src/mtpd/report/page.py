@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from mtpd import files, fonts
-from mtpd.experiment.layout import is_rehearsal
+from mtpd.experiment.folders import is_rehearsal
 from mtpd.report import imported_data, page_figures, stamps, statistics, tables
 from mtpd.report.findings import Findings
 from mtpd.report.tables import BESIDE, ON_TEST
@@ -31,7 +31,7 @@ def build(
     """The page as HTML, which needs no other file and no network.
 
     Args:
-        settings: of ``mtpd.experiment.page.page``.
+        settings: of ``mtpd.experiment.outputs.report_page``.
         results: folder of the experiment's tables and plots.
         annotations: COCO annotation file of the validation split.
         images: folder of its images.

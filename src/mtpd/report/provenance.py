@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import identity, tested
+from mtpd.experiment import identity, test_split
 from mtpd.experiment.rows import last_stage_file
 
 NAMED = 5  # results in a message; the rest is counted
@@ -40,13 +40,13 @@ def require_rows(rows: list[dict]) -> None:
 
 def test_metrics(rows: list[dict]) -> dict[str, dict]:
     """The content of ``test_metrics.json`` of the last stage of every row, by its path."""
-    paths = dict.fromkeys(last_stage_file(row, tested.METRICS) for row in rows)
+    paths = dict.fromkeys(last_stage_file(row, test_split.METRICS) for row in rows)
     return {path: files.read_json(path) for path in paths}
 
 
 def require_tested_rows(rows: list[dict]) -> None:
     """``require_rows`` for the scores on the test split."""
-    require_made_with({last_stage_file(row, tested.METRICS): row[tested.WITH] for row in rows})
+    require_made_with({last_stage_file(row, test_split.METRICS): row[test_split.WITH] for row in rows})
     require_same_data(test_metrics(rows), "test")
 
 

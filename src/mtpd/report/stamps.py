@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mtpd.experiment.layout import is_rehearsal
+from mtpd.experiment.folders import is_rehearsal
 
 WORDS = "Rehearsal: a few generated images, one epoch a stage. These numbers mean nothing."
 COLOUR = "#D55E00"

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from mtpd import files
-from mtpd.experiment import scores, tested
+from mtpd.experiment import scores, test_split
 from mtpd.experiment.rows import last_stage_file
 from mtpd.report import provenance, stamps, statistics
 
@@ -43,10 +43,10 @@ def seed_rows(rows: list[dict]) -> pd.DataFrame:
 
 def tested_seed_rows(rows: list[dict]) -> pd.DataFrame | None:
     """The same on the test split, if the data have one."""
-    if not any(tested.WITH in row for row in rows):
+    if not any(test_split.WITH in row for row in rows):
         return None
     provenance.require_tested_rows(rows)
-    return _seed_rows(rows, tested.METRICS)
+    return _seed_rows(rows, test_split.METRICS)
 
 
 def _seed_rows(rows: list[dict], file: str) -> pd.DataFrame:

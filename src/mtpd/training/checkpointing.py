@@ -11,8 +11,8 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mtpd.training.errors import DivergedError, StoppedEarly
-from mtpd.training.stopping import Stop
+from mtpd.job.errors import DivergedError, StoppedEarly
+from mtpd.job.stopping import Stop
 
 KEEP = 2
 SAVE_SECONDS = 600  # between two checkpoints within an epoch

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from mmengine.hooks import Hook
 
-from mtpd.monitoring.progress import ProgressFile, duration
-from mtpd.training.errors import DivergedError
+from mtpd.job.errors import DivergedError
+from mtpd.job.progress import ProgressFile, duration
 
 LINE_SECONDS = 60  # between two lines of progress within an epoch
 

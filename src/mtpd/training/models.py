@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel, revert_sync_batchnorm
@@ -14,9 +12,7 @@ from mtpd.detectors.inherit import inherit
 from mtpd.detectors.initial import start_from
 from mtpd.distill.distiller import Distiller
 from mtpd.training.randomness import seed_everything
-
-if TYPE_CHECKING:
-    from mtpd.training.stage import Stage
+from mtpd.training.settings import Stage
 
 
 def student_and_teachers(

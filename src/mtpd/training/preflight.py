@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from mmengine.hooks import Hook
@@ -15,12 +14,10 @@ from torch import Tensor
 
 from mtpd import files
 from mtpd.distill.distiller import Distiller
-from mtpd.monitoring import preflight_text
-from mtpd.training.errors import NoDistillationError
+from mtpd.job import preflight_text
+from mtpd.job.errors import NoDistillationError
 from mtpd.training.history import imbalance
-
-if TYPE_CHECKING:
-    from mtpd.training.stage import Stage
+from mtpd.training.settings import Stage
 
 # Gradients in half precision below 6e-8 are rounded to zero, so the loss is scaled. Those above 65504 become
 # infinite, then the scale is lowered. Both are as in training.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from mmengine.config import Config
@@ -18,11 +17,10 @@ from mtpd.detectors import checkpoints
 from mtpd.evaluation import samples
 from mtpd.evaluation.evaluate import evaluate
 from mtpd.evaluation.metrics import CocoPredictions
-from mtpd.experiment import identity, speeds
-from mtpd.monitoring.progress import JOBS
-
-if TYPE_CHECKING:
-    from mtpd.training.stage import Stage
+from mtpd.experiment import identity
+from mtpd.job import took
+from mtpd.job.progress import JOBS
+from mtpd.training.settings import Stage
 
 STUDENT, HISTORY, INHERITED, INITIAL = "student.pth", "history.csv", "inherited.json", "initial.json"
 # In student.pth, which holds nothing that is only scored with: so it is the same file if it is trained again.
@@ -104,9 +102,9 @@ def _write_history(history: pd.DataFrame, metric: CocoPredictions, out: Path) ->
 
 def _write_jobs(out: Path) -> None:
     """Count the job that trained as an earlier one: this job's benchmark takes the place of its own."""
-    if took := speeds.cost(out):
+    if spent := took.read(out):
         earlier = files.read_json(out / JOBS)["earlier_jobs"] if (out / JOBS).exists() else 0
-        files.write_json(out / JOBS, {"earlier_jobs": earlier + 1, "seconds_of_earlier_jobs": took.seconds})
+        files.write_json(out / JOBS, {"earlier_jobs": earlier + 1, "seconds_of_earlier_jobs": spent.seconds})
 
 
 def _draw_samples(stage: Stage, metric: CocoPredictions, out: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mtpd
 from mtpd import files
-from mtpd.training.errors import OtherVersionError
+from mtpd.job.errors import OtherVersionError
 
 FILE = "results_version.txt"  # in the folder of a stage's state
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import textwrap
 
-from mtpd.experiment import schedule
-from mtpd.experiment.plan import Plan
-from mtpd.monitoring.progress import duration
-from mtpd.status import stages
-from mtpd.status.stages import Status
+from mtpd.job.progress import duration
+from mtpd.plan import makespan
+from mtpd.plan.estimate import Plan
+from mtpd.plan.status import DONE, RUNNING, STATES, Status, name
 
 COLUMNS = 80
 
 
-def page(plan: Plan, statuses: list[Status]) -> str:
+def text(plan: Plan, statuses: list[Status]) -> str:
     """Counts and the time left, then the stages by their state.
 
     Args:
-        plan, statuses: of ``stages.now``.
+        plan, statuses: of ``status.now``.
     """
-    ordered = sorted(statuses, key=lambda status: stages.STATES.index(status.state))
+    ordered = sorted(statuses, key=lambda status: STATES.index(status.state))
     left = time_left(plan, statuses) or "time left: unknown, no stage has shown its speed yet"
     parts = [_counts(plan, statuses), left, *_open_orders(plan)]
     lines = [line for part in parts for line in _wrapped(part)]
@@ -28,7 +27,7 @@ def page(plan: Plan, statuses: list[Status]) -> str:
 
 def _counts(plan: Plan, statuses: list[Status]) -> str:
     found = [status.state for status in statuses]
-    by_state = ", ".join(f"{found.count(state)} {state}" for state in reversed(stages.STATES))
+    by_state = ", ".join(f"{found.count(state)} {state}" for state in reversed(STATES))
     return f"{plan.experiment.experiment}: {len(statuses)} stages: {by_state}"
 
 
@@ -36,19 +35,19 @@ def time_left(plan: Plan, statuses: list[Status], free: int = 0) -> str | None:
     """In words; None if no speed is known.
 
     Args:
-        plan, statuses: as for ``page``.
+        plan, statuses: as for ``text``.
         free: places for a stage, besides those of the running ones.
     """
-    to_do = [status for status in statuses if status.state != stages.DONE]
+    to_do = [status for status in statuses if status.state != DONE]
     seconds = {status.node.key: _seconds_left(plan, status) for status in to_do}
     if not to_do:
         return "time left: none"
     unknown = [key for key, value in seconds.items() if value is None]
     if len(unknown) == len(seconds):
         return None
-    places = max(1, free + sum(status.state == stages.RUNNING for status in to_do))
+    places = max(1, free + sum(status.state == RUNNING for status in to_do))
     known = {key: value or 0.0 for key, value in seconds.items()}
-    total = duration(schedule.makespan(known, plan.waits_for(), places))
+    total = duration(makespan.makespan(known, plan.waits_for(), places))
     least = f"at least {total}, and {len(unknown)} stages of unknown speed" if unknown else f"about {total}"
     return f"time left: {least}; {places} at a time; only stages are counted"
 
@@ -75,9 +74,9 @@ def _open_orders(plan: Plan) -> list[str]:
 
 def _stage(status: Status) -> list[str]:
     """The first detail stands beside the name if there is room."""
-    title = f"{status.state:11} {stages.name(status.node)}"
+    title = f"{status.state:11} {name(status.node)}"
     first, *others = status.details
-    if status.state == stages.RUNNING or len(f"{title}  {first}") > COLUMNS:
+    if status.state == RUNNING or len(f"{title}  {first}") > COLUMNS:
         others = status.details
     else:
         title = f"{title}  {first}"

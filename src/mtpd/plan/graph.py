@@ -8,11 +8,11 @@ from itertools import permutations
 from pathlib import Path
 
 from mtpd.experiment import chains, rows, specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.rows import Orders
 from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
 
-UNKNOWN = "?"  # begins what stands in a chain for a teacher that a policy has not chosen yet
+NOT_CHOSEN = "?"  # begins what stands in a chain for a teacher that a policy has not chosen yet
 Known = Callable[[str, str], Orders | None]  # gives the orders of a (student, pool), if they are known
 
 
@@ -37,7 +37,7 @@ class Node:
 
     @property
     def known(self) -> bool:
-        return UNKNOWN not in self.chain
+        return NOT_CHOSEN not in self.chain
 
 
 def known_orders(experiment: Experiment, layout: Layout) -> Known:
@@ -94,7 +94,7 @@ def _chains(experiment: Experiment, name: str, student: str, orders: Orders | No
     if arm.policy in SEVERAL_CHAINS:
         teachers = sorted(set(experiment.pools[arm.pool]) - {student})
         return [chains.split_evenly(list(order), arm.epochs) for order in permutations(teachers, longest)]
-    return [chains.split_evenly([f"{UNKNOWN}{arm.policy}.{arm.pool}"] * longest, arm.epochs)]
+    return [chains.split_evenly([f"{NOT_CHOSEN}{arm.policy}.{arm.pool}"] * longest, arm.epochs)]
 
 
 class _Graph:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtpd.experiment import backbones, chains, schedule, speeds, stage_graph
-from mtpd.experiment.layout import Layout
+from mtpd.experiment import backbones, chains
+from mtpd.experiment.folders import Layout
+from mtpd.experiment.input_files import data_to_fetch, downloadable, given_checkpoints
 from mtpd.experiment.schema import Experiment
-from mtpd.experiment.sources import data_to_fetch, downloadable, given_checkpoints
-from mtpd.experiment.stage_graph import Node
+from mtpd.plan import graph, makespan, speeds
+from mtpd.plan.graph import Node
 
 UNKNOWN = "unknown"
 
@@ -20,7 +21,7 @@ class Plan:
 
     Args:
         experiment: as the user wrote it.
-        nodes: of ``stage_graph.stages``.
+        nodes: of ``graph.stages``.
         done: the keys of those whose results are there.
         images: of the training split; None if unknown.
         speeds: that were measured, on ``compute.gpus`` GPUs.
@@ -83,14 +84,14 @@ class Plan:
         return {node.key: node.waits_for for node in self.nodes.values()}
 
     def critical_path(self) -> list[Node]:
-        return [self.nodes[key] for key in schedule.longest_path(self.known_seconds(), self.waits_for())]
+        return [self.nodes[key] for key in makespan.longest_path(self.known_seconds(), self.waits_for())]
 
     def hours_on(self, gpus: int) -> float | None:
         """Until all stages are trained; None if a stage needs more GPUs."""
         places = gpus // self.gpus
         if not places:
             return None
-        return schedule.makespan(self.known_seconds(), self.waits_for(), places) / 3600
+        return makespan.makespan(self.known_seconds(), self.waits_for(), places) / 3600
 
     def disk_bytes(self) -> tuple[float, list[str]]:
         """What the stages to train write at most, and the students for which this is not known."""
@@ -144,12 +145,12 @@ def teachers(node: Node) -> str:
 def plan(
     experiment: Experiment,
     layout: Layout,
-    orders: stage_graph.Known,
+    orders: graph.Known,
     images: int | None,
     measured: speeds.Speeds,
     bytes_of_stage: dict[str, float],
 ) -> Plan:
     """The plan for the results in the working folder; for the arguments see ``Plan``."""
-    nodes = stage_graph.stages(experiment, layout, orders)
-    done = nodes.keys() - {node.key for node in stage_graph.to_train(nodes.values())}
+    nodes = graph.stages(experiment, layout, orders)
+    done = nodes.keys() - {node.key for node in graph.to_train(nodes.values())}
     return Plan(experiment, nodes, done, images, measured, bytes_of_stage)

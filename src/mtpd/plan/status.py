@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd import files
-from mtpd.experiment import identity, layout, scores, specs, speeds, stage_graph
-from mtpd.experiment import plan as plans
-from mtpd.experiment.plan import Plan
+from mtpd.experiment import folders, identity, scores, specs
 from mtpd.experiment.schema import Experiment
-from mtpd.experiment.speeds import Speed, Speeds
-from mtpd.experiment.stage_graph import Node
-from mtpd.monitoring import holder, preflight_text, progress
-from mtpd.monitoring.progress import duration
-from mtpd.training import failures
+from mtpd.job import failures, holder, preflight_text, progress
+from mtpd.job.progress import duration
+from mtpd.plan import estimate as plans
+from mtpd.plan import graph, speeds
+from mtpd.plan.estimate import Plan
+from mtpd.plan.graph import Node
+from mtpd.plan.speeds import Speed, Speeds
 
 RUNNING, FAILED, INTERRUPTED, WAITING, DONE = "running", "failed", "interrupted", "waiting", "done"
 STATES = (RUNNING, FAILED, INTERRUPTED, WAITING, DONE)  # in the order of the page
@@ -54,12 +54,12 @@ def name(node: Node) -> str:
     )
 
 
-def now(experiment: Experiment, paths: layout.Layout) -> tuple[Plan, list[Status]]:
+def now(experiment: Experiment, paths: folders.Layout) -> tuple[Plan, list[Status]]:
     """The plan, with the speeds that were seen, and every stage of it. Args: ``paths``, of the experiment."""
     found = plans.plan(
         experiment,
         paths,
-        stage_graph.known_orders(experiment, paths),
+        graph.known_orders(experiment, paths),
         images=1,
         measured={},
         bytes_of_stage={},
@@ -82,10 +82,10 @@ def _speeds_seen(dataset: str, statuses: list[Status]) -> Speeds:
     return running | speeds.of_finished_stages(dataset, images=1)
 
 
-def _status(node: Node, found: Plan, paths: layout.Layout) -> Status:
+def _status(node: Node, found: Plan, paths: folders.Layout) -> Status:
     if node.key in found.done:
         return Status(node, DONE, [_score(node)], left=0.0)
-    work = Path(layout.work(node.key))
+    work = Path(folders.work(node.key))
     position = _read(work / progress.FILE)
     who = holder.read(work / holder.FILE)
     if who and holder.is_alive(who):
@@ -93,7 +93,7 @@ def _status(node: Node, found: Plan, paths: layout.Layout) -> Status:
     if node.known and not _same_settings(node, found, paths, work):
         starts_over = "its settings have changed since its last job: it will start over"
         return Status(node, WAITING, [_waits_for(node, found, paths), starts_over])
-    log = Path(layout.logs(node.key), "stage.log")
+    log = Path(folders.logs(node.key), "stage.log")
     said = _end_of(log)
     if failure := _failure(work, position, said):
         return Status(node, FAILED, [*failure, f"log: {log}", *_last_lines(said)])
@@ -149,9 +149,9 @@ def _epoch(position: dict, done: int) -> str:
     return f"epoch {epoch + 1} of {position['epochs']}, step {step + 1} of {position['steps_of_epoch']}"
 
 
-def _same_settings(node: Node, found: Plan, paths: layout.Layout, work: Path) -> bool:
+def _same_settings(node: Node, found: Plan, paths: folders.Layout, work: Path) -> bool:
     """Whether the last job, if there was one, had the settings of now; files that it read may differ."""
-    last = work / layout.LAST_SPEC
+    last = work / folders.LAST_SPEC
     spec = specs.stage(found.experiment, paths, node.student, node.recipe, node.chain, node.seed)
     return not last.exists() or identity.trained_with(files.read_json(last)) == identity.trained_with(spec)
 
@@ -193,7 +193,7 @@ def _interrupted(node: Node, work: Path, position: dict | None) -> Status:
     return Status(node, INTERRUPTED, [jobs + where], left / _steps(position))
 
 
-def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
+def _waits_for(node: Node, found: Plan, paths: folders.Layout) -> str:
     missing = [name(found.nodes[key]) for key in sorted(node.waits_for) if key not in found.done]
     if node.pool:
         missing.append(f"the order of pool {node.pool} (order_teachers)")
@@ -202,7 +202,7 @@ def _waits_for(node: Node, found: Plan, paths: layout.Layout) -> str:
     return f"for {', '.join(missing)}" if missing else "can start: it waits for no other stage"
 
 
-def _absent(node: Node, found: Plan, paths: layout.Layout) -> list[str]:
+def _absent(node: Node, found: Plan, paths: folders.Layout) -> list[str]:
     """The detectors that a stage needs, that no stage trains, and whose weights are not there."""
     given = [name for name in sorted(node.detectors) if not found.experiment.detectors[name].train]
     needed = [(name, "weights.pth") for name in given]

@@ -13,9 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mmengine.dist import is_main_process
 
-from mtpd.monitoring import holder as holders
-from mtpd.training.errors import StoppedEarly
-from mtpd.training.stopping import Stop
+from mtpd.job import holder as holders
+from mtpd.job.errors import StoppedEarly
+from mtpd.job.stopping import Stop
 
 RETRY_SECONDS = 1
 REFRESH_SECONDS = 30

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mtpd import files
-from mtpd.training.errors import DivergedError, StoppedEarly
-from mtpd.training.stopping import Stop
+from mtpd.job.errors import DivergedError, StoppedEarly
+from mtpd.job.stopping import Stop
 
 FINAL = "failure.txt"
 DIVERGED = "diverged.txt"

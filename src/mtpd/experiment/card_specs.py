@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtpd import files
 from mtpd.experiment import chains, data_specs, identity, specs
-from mtpd.experiment.layout import Layout
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.schema import Experiment
 
 

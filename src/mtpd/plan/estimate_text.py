@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mtpd.experiment import chains, rows
-from mtpd.experiment.plan import UNKNOWN, Plan, Source, teachers
-from mtpd.experiment.stage_graph import Node
+from mtpd.plan.estimate import UNKNOWN, Plan, Source, teachers
+from mtpd.plan.graph import Node
 
 GPUS = (1, 4, 8)
 
 
-def page(plan: Plan, sources: list[Source], gpus: int | None = None) -> str:
+def text(plan: Plan, sources: list[Source], gpus: int | None = None) -> str:
     """All of a plan. Args: ``gpus``, a number of GPUs to plan for besides ``GPUS``."""
     parts = [
         f"# Plan of the experiment `{plan.experiment.experiment}`",

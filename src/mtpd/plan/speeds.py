@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd.experiment import chains
 from mtpd.experiment.errors import ConfigError
-from mtpd.experiment.layout import STAGE
+from mtpd.experiment.folders import STAGE
+from mtpd.job import took
 
 COLUMNS = ("student", "teachers", "seconds_per_image")
 
@@ -53,31 +53,6 @@ def read(path: str | Path) -> Speeds:
     return found
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a finished stage took, in all its jobs."""
-
-    seconds: float
-    peak_mb: float | None  # of the last job
-
-
-def cost(folder: Path) -> Cost | None:
-    """Of the stage whose results are in ``folder``; None if it left no benchmark.
-
-    The benchmark is that of the last job; ``jobs.json`` has the seconds of those that were interrupted.
-    """
-    benchmark, jobs = folder / "benchmark.tsv", folder / "jobs.json"
-    if not benchmark.exists():
-        return None
-    with open(benchmark, newline="", encoding="utf-8") as file:
-        last = next(csv.DictReader(file, delimiter="\t"))
-    earlier = (
-        json.loads(jobs.read_text(encoding="utf-8"))["seconds_of_earlier_jobs"] if jobs.exists() else 0.0
-    )
-    peak = None if last["max_rss"] in ("-", "NA") else float(last["max_rss"])
-    return Cost(float(last["s"]) + earlier, peak)
-
-
 def of_finished_stages(dataset: str, images: int) -> Speeds:
     """Medians over the finished stages on this data set: what their jobs took.
 
@@ -91,7 +66,7 @@ def of_finished_stages(dataset: str, images: int) -> Speeds:
             continue
         student, _, chain, _ = path.parent.parts[-4:]
         last = chains.parse(chain).last
-        measured = cost(path.parent)
+        measured = took.read(path.parent)
         which = key(student, last.teachers)
         seconds.setdefault(which, []).append(measured.seconds / (images * last.epochs))
         if measured.peak_mb is not None:
