@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import yaml
 from conftest import PROJECT
@@ -31,13 +32,43 @@ def snakemake(folder, *arguments, config=TINY):
     return done.returncode, done.stdout + done.stderr
 
 
-def planned(folder, config, *targets):
-    """How many jobs of each rule a dry run plans."""
+def dry_run(folder, config, *targets):
+    """What a dry run says."""
     code, said = snakemake(folder, "-n", "--", *targets, config=config)
     assert code == 0, said
+    return said
+
+
+def planned(folder, config, *targets):
+    """How many jobs of each rule a dry run plans."""
+    return jobs_of(dry_run(folder, config, *targets))
+
+
+def jobs_of(said):
+    """How many jobs of each rule a dry run has said to plan."""
     table = said.partition("Job stats:")[2]
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
     return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all")}
+
+
+def stages_of(said):
+    """The stages that a dry run has said to train, each with the checkpoints that it reads."""
+    jobs = re.findall(
+        r"^rule train_stage:\n    input: (.*)\n    output: (\S+)/student.pth", said, re.MULTILINE
+    )
+    return {folder: {path for path in read.split(", ") if is_weights(path)} for read, folder in jobs}
+
+
+def is_weights(path):
+    """Whether a job reads a checkpoint of a detector or a stage there, and no pretrained backbone."""
+    return Path(path).name in ("weights.pth", "initial.pth", "student.pth")
+
+
+def stages_of_plan(experiment):
+    """The same of the plan, which makes no use of Snakemake; without stages that wait for an order."""
+    layout = Layout(experiment.experiment, experiment.dataset.name)
+    nodes = graph.stages(experiment, layout, lambda student, pool: None).values()
+    return {node.key: set(node.checkpoints) for node in nodes if not node.pool}
 
 
 def changed(folder, name, change, source=TINY):

@@ -79,7 +79,9 @@ def test_no_package_imports_in_a_circle():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if package_of(p) in ("experiment", "plan", "files", "fetch")], ids=lambda p: p.name
+    "path",
+    [p for p in MODULES if package_of(p) in ("experiment", "plan", "files", "fetch")],
+    ids=lambda p: p.name,
 )
 def test_reading_an_experiment_imports_no_heavy_package(path):
     assert not {name.split(".")[0] for name in imported(path)} & HEAVY

@@ -7,7 +7,7 @@ import mmdet
 import pytest
 import yaml
 from conftest import PROJECT
-from snakes import planned
+from snakes import dry_run, jobs_of, stages_of, stages_of_plan
 from test_new import draw
 
 from mtpd.experiment import chains, rows
@@ -103,7 +103,9 @@ def test_every_experiment_is_in_the_table_of_jobs():
 
 @pytest.mark.parametrize("name", JOBS)
 def test_it_plans_its_jobs(name, coco):
-    assert planned(coco, FOLDER / f"{name}.yaml") == {**ALWAYS, **JOBS[name]}
+    said = dry_run(coco, FOLDER / f"{name}.yaml")
+    assert jobs_of(said) == {**ALWAYS, **JOBS[name]}
+    assert stages_of(said) == stages_of_plan(load(name))
 
 
 def test_each_result_of_the_paper_has_the_arm_that_reproduces_it():

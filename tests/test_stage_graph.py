@@ -60,11 +60,15 @@ def test_the_weights_that_a_stage_needs():
         "own": {"recipe": "own", "chain": "r18w16@5+swin32@5"},
     }
     nodes = graphs.stages(load_experiment(content), LAYOUT, lambda student, pool: None)
-    needs = {(node.recipe, node.chain): node.detectors for node in nodes.values() if node.epochs == 5}
-    assert needs == {
-        ("given", "none@5"): {"swin32"},
-        ("own", "r18w16@5"): {"r18w16", STUDENT},
-        ("own", "r18w16@5+swin32@5"): {"swin32"},
+    reads = {(node.recipe, node.chain): node.checkpoints for node in nodes.values() if node.epochs == 5}
+    detectors = "results/shapes/detectors"
+    assert reads == {
+        ("given", "none@5"): [f"{detectors}/swin32/weights.pth"],
+        ("own", "r18w16@5"): [f"{detectors}/r18w16/weights.pth", f"{detectors}/{STUDENT}/weights.pth"],
+        ("own", "r18w16@5+swin32@5"): [
+            f"{detectors}/swin32/weights.pth",
+            f"results/shapes/students/{STUDENT}/own/r18w16@5/seed0/student.pth",
+        ],
     }
 
 

@@ -16,8 +16,7 @@ from conftest import PROJECT
 from snakes import changed
 
 from mtpd import files
-from mtpd.experiment import folders as folders
-from mtpd.experiment import specs
+from mtpd.experiment import folders, specs
 from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import read_file
 from mtpd.job import holder as holders
@@ -205,7 +204,7 @@ def test_who_is_alive(change, alive, tmp_path):
 def test_a_process_that_has_ended_is_not_alive(tmp_path):
     """Neither before nor after its parent has asked for its status."""
     path = tmp_path / holders.FILE
-    code = f"from pathlib import Path; from mtpd.monitoring import holder; holder.write(Path({str(path)!r}))"
+    code = f"from pathlib import Path; from mtpd.job import holder; holder.write(Path({str(path)!r}))"
     ended = subprocess.Popen([sys.executable, "-c", code])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert not holders.is_alive(holders.read(path))

@@ -7,7 +7,7 @@ from functools import partial
 
 from mtpd import files
 from mtpd.experiment import backbones, card_specs, chains, consistency, data_specs, folders, identity
-from mtpd.experiment import input_files, outputs, rows, specs, test_split
+from mtpd.experiment import input_files, outputs, rows, specs, stage_inputs, test_split
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 

@@ -64,9 +64,7 @@ def downloads():
 
 def trained(name, file):
     """A file of the stage that trains a detector without a teacher."""
-    train = experiment.detectors[name].train
-    chain = f"{chains.NO_TEACHER}@{train.epochs}"
-    return f"{layout.stage(name, train.recipe, chain, train.seed)}/{file}"
+    return f"{stage_inputs.training_stage(experiment, layout, name)}/{file}"
 
 
 # Results that do not fit
@@ -139,41 +137,14 @@ def orders(student, pool):
 # Stages
 
 
-def stage_teachers(wildcards):
-    """The checkpoints of the last stage's teachers."""
-    return [layout.detector(name, "weights.pth") for name in chains.parse(wildcards.chain).last.teachers]
-
-
-def stage_inherited(wildcards):
-    """The checkpoint whose neck and heads the student takes, if any."""
-    source = specs.inherited_detector(experiment, wildcards.recipe, wildcards.chain)
-    return [layout.detector(source, "weights.pth")] if source else []
-
-
-def stage_initial(wildcards):
-    """The checkpoint that the student starts from where it fits, if any."""
-    found = specs.initial_weights(experiment, wildcards.student, wildcards.recipe, wildcards.chain)
-    return [layout.detector(wildcards.student, "initial.pth")] if found else []
-
-
-def stage_configs(wildcards):
-    """The configs of the detectors at work in the last stage."""
-    source = specs.inherited_detector(experiment, wildcards.recipe, wildcards.chain)
-    teachers = chains.parse(wildcards.chain).last.teachers
-    return config_files([wildcards.student, *teachers, *([source] if source else [])])
-
-
-def stage_parent(wildcards):
-    """The checkpoint that a stage starts from: the previous stage's, the student detector's own, or none."""
-    parent = chains.parse(wildcards.chain).parent
-    if parent is None:
-        own = experiment.recipes[wildcards.recipe].start == "student"
-        return [layout.detector(wildcards.student, "weights.pth")] * own
-    return f"{layout.stage(wildcards.student, wildcards.recipe, parent, wildcards.seed)}/student.pth"
+def stage_reads(wildcards):
+    """The checkpoints that a stage reads; see ``stage_inputs.StageInputs``."""
+    which = (wildcards.student, wildcards.recipe, wildcards.chain, wildcards.seed)
+    return stage_inputs.of_stage(experiment, layout, *which)
 
 
 def stage_backbones(wildcards):
-    """The pretrained weights that the stage starts from, if any; a younger copy of them changes nothing."""
+    """The pretrained backbones that the stage starts from, if any; a newer copy reruns nothing."""
     paths = backbones.of_stage(experiment, wildcards.student, wildcards.recipe, wildcards.chain).values()
     return [ancient(path) for path in paths]
 
@@ -207,7 +178,9 @@ def rows_to_make_again(wildcards):
 def export_spec(wildcards):
     """What an exported student and its card depend on, as a file."""
     which = (wildcards.student, wildcards.recipe, wildcards.chain, int(wildcards.seed))
-    return spec_file(folders.EXPORT.format(**wildcards), "export", card_specs.export(experiment, layout, *which))
+    return spec_file(
+        folders.EXPORT.format(**wildcards), "export", card_specs.export(experiment, layout, *which)
+    )
 
 
 # Report

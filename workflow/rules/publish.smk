@@ -15,7 +15,9 @@ rule publish_detectors:
         runtime=10,
     params:
         script=script("publish.py"),
-        spec=lambda w: spec_file(folders.PUBLISHED.format(**w), "publish", card_specs.publish(experiment, layout)),
+        spec=lambda w: spec_file(
+            folders.PUBLISHED.format(**w), "publish", card_specs.publish(experiment, layout)
+        ),
     shell:
         "{params.script} --spec {params.spec:q} --weights {input.weights:q} --metrics {input.metrics:q}"
         " --out {output.weights:q} --card {output.card:q} > {log:q} 2>&1"

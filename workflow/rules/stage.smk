@@ -1,11 +1,11 @@
 rule train_stage:
     input:
         **annotations(),
-        configs=stage_configs,
-        teachers=stage_teachers,
-        inherited=stage_inherited,
-        initial=stage_initial,
-        parent=stage_parent,
+        configs=lambda w: config_files(stage_reads(w).detectors),
+        teachers=lambda w: stage_reads(w).teachers,
+        inherited=lambda w: stage_reads(w).inherited,
+        initial=lambda w: stage_reads(w).initial,
+        parent=lambda w: stage_reads(w).parent,
         backbones=stage_backbones,
         unfitting=stage_to_make_again,
     output:

@@ -84,6 +84,11 @@ def _parse_stage(text: str) -> Stage:
     return Stage(teachers, int(epochs))
 
 
+def alone(epochs: int) -> Chain:
+    """The chain of one stage without a teacher."""
+    return Chain((Stage((), epochs),))
+
+
 def in_words(student: str, recipe: str, chain: str, seed: int | str) -> str:
     """The last stage of a chain, for people."""
     found = parse(chain)
@@ -100,7 +105,7 @@ def split_evenly(teachers: list[str], epochs: int) -> Chain:
         ValueError: fewer epochs than stages.
     """
     if not teachers:
-        return Chain((Stage((), epochs),))
+        return alone(epochs)
     short, rest = divmod(epochs, len(teachers))
     if short < 1:
         raise ValueError(f"{epochs} epochs do not give one to each of {len(teachers)} stages")

@@ -68,7 +68,7 @@ def scored_with(experiment: Experiment, layout: Layout, name: str) -> str:
     train = experiment.detectors[name].train
     if not train:
         return identity.digest(evaluation(experiment, layout, name))
-    alone = f"{chains.NO_TEACHER}@{train.epochs}"
+    alone = str(chains.alone(train.epochs))
     return identity.digest(stage(experiment, layout, name, train.recipe, alone, train.seed))
 
 

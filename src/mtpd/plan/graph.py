@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 
-from mtpd.experiment import chains, rows, specs
+from mtpd.experiment import chains, rows, specs, stage_inputs
 from mtpd.experiment.folders import Layout
 from mtpd.experiment.rows import Orders
 from mtpd.experiment.schema import SEVERAL_CHAINS, Experiment
@@ -16,28 +16,48 @@ NOT_CHOSEN = "?"  # begins what stands in a chain for a teacher that a policy ha
 Known = Callable[[str, str], Orders | None]  # gives the orders of a (student, pool), if they are known
 
 
-@dataclass
+@dataclass(frozen=True)
 class Node:
     """A stage.
 
-    Several ``candidates`` mean that the policy has not chosen yet; each is the teachers of a stage.
+    Args:
+        key: the folder of its results; of a stage whose teacher is not chosen yet, a name like it.
+        student, recipe, chain, seed: that name it; the chain names its teachers up to this stage.
+        epochs: of this stage.
+        candidates: the teachers that it may have; several where the policy has not chosen yet.
+        checkpoints: that it reads, as far as they are known.
+        waits_for: the keys of the stages without which it cannot start, also through an order.
+        users: arms, and detectors that have ``train``.
+        pool: whose order it waits for, if that is not known yet.
     """
 
-    key: str  # the folder of its results; of a stage that is not known yet, a name like it
+    key: str
     student: str
     recipe: str
     chain: str
     seed: int
     epochs: int
     candidates: list[tuple[str, ...]]
-    waits_for: set[str] = field(default_factory=set)
-    detectors: set[str] = field(default_factory=set)  # whose weights it needs, as far as they are known
-    users: list[str] = field(default_factory=list)  # arms, and detectors that have ``train``
-    pool: str | None = None  # whose order is not known yet, and has to be
+    checkpoints: list[str]
+    waits_for: set[str]
+    users: list[str]
+    pool: str | None
 
     @property
     def known(self) -> bool:
         return NOT_CHOSEN not in self.chain
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A chain that an arm or a detector asks for. ``pool``: it stands for an order that is not known yet."""
+
+    student: str
+    recipe: str
+    chain: chains.Chain
+    seed: int
+    user: str
+    pool: str | None = None
 
 
 def known_orders(experiment: Experiment, layout: Layout) -> Known:
@@ -54,22 +74,21 @@ def stages(experiment: Experiment, layout: Layout, orders: Known) -> dict[str, N
 
     Where an order is not known yet, an arm gets as many stages as it can have at most.
     """
-    graph = _Graph(experiment, layout)
-    for name, detector in experiment.detectors.items():
-        if train := detector.train:
-            graph.add(name, train.recipe, _alone(train.epochs), train.seed, f"detector {name}")
-    for name, arm in experiment.arms.items():
-        for student in rows.students(experiment, name):
-            known = orders(student, arm.pool) if arm.policy else None
-            waiting = arm.pool if arm.policy and known is None else None
-            for chain in _chains(experiment, name, student, known):
-                for seed in rows.seeds(experiment, name):
-                    graph.add(student, arm.recipe, chain, seed, name, waiting)
-    return graph.nodes
+    uses: dict[str, list[_Use]] = {}
+    for use in _uses(experiment, orders):
+        for prefix in use.chain.prefixes:
+            key = layout.stage(use.student, use.recipe, prefix, use.seed)
+            uses.setdefault(key, []).append(replace(use, chain=prefix))
+    trained_by = {
+        layout.detector(name, "weights.pth"): stage_inputs.training_stage(experiment, layout, name)
+        for name, detector in experiment.detectors.items()
+        if detector.train
+    }
+    return {key: _node(experiment, layout, key, same, trained_by) for key, same in uses.items()}
 
 
 def to_train(nodes: Iterable[Node]) -> list[Node]:
-    """Those without scores: while a stage runs again, its earlier student is still there."""
+    """The stages without scores: while a stage runs again, its earlier student is still there."""
     return [node for node in nodes if not (node.known and Path(node.key, "metrics.json").exists())]
 
 
@@ -81,8 +100,17 @@ def shortest_stages(nodes: Iterable[Node]) -> dict[str, int]:
     return shortest
 
 
-def _alone(epochs: int) -> chains.Chain:
-    return chains.Chain((chains.Stage((), epochs),))
+def _uses(experiment: Experiment, orders: Known) -> Iterator[_Use]:
+    for name, detector in experiment.detectors.items():
+        if train := detector.train:
+            yield _Use(name, train.recipe, chains.alone(train.epochs), train.seed, f"detector {name}")
+    for name, arm in experiment.arms.items():
+        for student in rows.students(experiment, name):
+            known = orders(student, arm.pool) if arm.policy else None
+            waiting = arm.pool if arm.policy and known is None else None
+            for chain in _chains(experiment, name, student, known):
+                for seed in rows.seeds(experiment, name):
+                    yield _Use(student, arm.recipe, chain, seed, name, waiting)
 
 
 def _chains(experiment: Experiment, name: str, student: str, orders: Orders | None) -> list[chains.Chain]:
@@ -97,61 +125,24 @@ def _chains(experiment: Experiment, name: str, student: str, orders: Orders | No
     return [chains.split_evenly([f"{NOT_CHOSEN}{arm.policy}.{arm.pool}"] * longest, arm.epochs)]
 
 
-class _Graph:
-    def __init__(self, experiment: Experiment, layout: Layout):
-        self.experiment, self.layout = experiment, layout
-        self.nodes: dict[str, Node] = {}
-
-    def add(
-        self,
-        student: str,
-        recipe: str,
-        chain: chains.Chain,
-        seed: int,
-        user: str,
-        pool: str | None = None,
-    ) -> None:
-        """Add the stages of a chain. Args: ``pool``, whose order they wait for."""
-        for prefix in chain.prefixes:
-            key = self.layout.stage(student, recipe, prefix, seed)
-            if key not in self.nodes:
-                self.nodes[key] = self._node(key, student, recipe, prefix, seed, pool)
-            node = self.nodes[key]
-            if node.pool and not pool:  # another user has this chain without any order
-                node.pool = None
-                node.waits_for = self._waits_for(node, prefix)
-            if user not in node.users:
-                node.users.append(user)
-
-    def _node(
-        self, key: str, student: str, recipe: str, chain: chains.Chain, seed: int, pool: str | None
-    ) -> Node:
-        node = Node(
-            key, student, recipe, str(chain), seed, chain.last.epochs, [chain.last.teachers], pool=pool
-        )
-        if node.known:
-            node.detectors = self._detectors(node, chain)
-        else:
-            node.candidates = [(name,) for name in self.experiment.pools[pool] if name != student]
-        node.waits_for = self._waits_for(node, chain)
-        return node
-
-    def _waits_for(self, node: Node, chain: chains.Chain) -> set[str]:
-        """The stages without which a stage cannot start, those of its pool's order too."""
-        members = specs.pool_members(self.experiment, node.student, node.pool) if node.pool else ()
-        needed = node.detectors.union(members)
-        before = {self._trained(name) for name in needed if self.experiment.detectors[name].train}
-        if chain.parent:
-            before.add(self.layout.stage(node.student, node.recipe, chain.parent, node.seed))
-        return before
-
-    def _detectors(self, node: Node, chain: chains.Chain) -> set[str]:
-        """The detectors whose weights a stage needs."""
-        inherited = specs.inherited_detector(self.experiment, node.recipe, node.chain)
-        own = self.experiment.recipes[node.recipe].start == "student" and not chain.parent
-        return {*chain.last.teachers, *([inherited] if inherited else []), *([node.student] if own else [])}
-
-    def _trained(self, detector: str) -> str:
-        """The stage that trains a detector."""
-        train = self.experiment.detectors[detector].train
-        return self.layout.stage(detector, train.recipe, _alone(train.epochs), train.seed)
+def _node(
+    experiment: Experiment, layout: Layout, key: str, uses: list[_Use], trained_by: dict[str, str]
+) -> Node:
+    """The stage that all these uses share. Args: ``trained_by``, stages by the weights that come of them."""
+    use = uses[0]
+    is_known = all(not name.startswith(NOT_CHOSEN) for name in use.chain.teachers)
+    which = (use.student, use.recipe, str(use.chain), use.seed)
+    # An order is not waited for if another use has the chain without any.
+    pool = None if any(other.pool is None for other in uses) else use.pool
+    candidates, checkpoints = [use.chain.last.teachers], []
+    if is_known:
+        checkpoints = stage_inputs.of_stage(experiment, layout, *which).checkpoints
+    else:
+        candidates = [(name,) for name in experiment.pools[pool] if name != use.student]
+    members = specs.pool_members(experiment, use.student, pool) if pool else []
+    read = [*checkpoints, *(layout.detector(name, "weights.pth") for name in members)]
+    before = {trained_by[path] for path in read if path in trained_by}
+    if use.chain.parent:
+        before.add(layout.stage(use.student, use.recipe, use.chain.parent, use.seed))
+    users = list(dict.fromkeys(other.user for other in uses))
+    return Node(key, *which, use.chain.last.epochs, candidates, checkpoints, before, users, pool)

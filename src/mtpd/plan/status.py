@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mtpd import files
 from mtpd.experiment import folders, identity, scores, specs
+from mtpd.experiment.folders import Layout
 from mtpd.experiment.schema import Experiment
 from mtpd.job import failures, holder, preflight_text, progress
 from mtpd.job.progress import duration
-from mtpd.plan import estimate as plans
 from mtpd.plan import graph, speeds
 from mtpd.plan.estimate import Plan
 from mtpd.plan.graph import Node
@@ -54,26 +54,20 @@ def name(node: Node) -> str:
     )
 
 
-def now(experiment: Experiment, paths: folders.Layout) -> tuple[Plan, list[Status]]:
-    """The plan, with the speeds that were seen, and every stage of it. Args: ``paths``, of the experiment."""
-    found = plans.plan(
-        experiment,
-        paths,
-        graph.known_orders(experiment, paths),
-        images=1,
-        measured={},
-        bytes_of_stage={},
-    )
-    statuses = [_status(node, found, paths) for node in found.nodes.values()]
-    found.speeds = _speeds_seen(paths.dataset, statuses)
-    return found, statuses
+def now(experiment: Experiment, layout: Layout) -> tuple[Plan, list[Status]]:
+    """Every stage of an experiment and what it does; and the plan, whose speeds are those that were seen.
+
+    All stages train on the same images, so the plan counts one image: a second of it is one of an epoch.
+    """
+    nodes = graph.stages(experiment, layout, graph.known_orders(experiment, layout))
+    done = nodes.keys() - {node.key for node in graph.to_train(nodes.values())}
+    seen = _Experiment(experiment, layout, nodes, done)
+    statuses = [_status(node, seen) for node in nodes.values()]
+    return Plan(experiment, nodes, done, images=1, speeds=_speeds_seen(layout.dataset, statuses)), statuses
 
 
 def _speeds_seen(dataset: str, statuses: list[Status]) -> Speeds:
-    """Seconds of an epoch: of the finished stages, or else of those that run.
-
-    All stages of an experiment train on the same images, so their number does not matter here.
-    """
+    """Seconds of an epoch: of the finished stages, or else of those that run."""
     running = {
         speeds.key(status.node.student, status.node.candidates[0]): Speed(status.seconds_of_epoch)
         for status in statuses
@@ -82,24 +76,34 @@ def _speeds_seen(dataset: str, statuses: list[Status]) -> Speeds:
     return running | speeds.of_finished_stages(dataset, images=1)
 
 
-def _status(node: Node, found: Plan, paths: folders.Layout) -> Status:
-    if node.key in found.done:
+@dataclass(frozen=True)
+class _Experiment:
+    """An experiment and its stages, of which those with the keys ``done`` have results."""
+
+    content: Experiment
+    layout: Layout
+    nodes: dict[str, Node]
+    done: set[str]
+
+
+def _status(node: Node, seen: _Experiment) -> Status:
+    if node.key in seen.done:
         return Status(node, DONE, [_score(node)], left=0.0)
     work = Path(folders.work(node.key))
     position = _read(work / progress.FILE)
     who = holder.read(work / holder.FILE)
     if who and holder.is_alive(who):
         return _running(node, who, position, work)
-    if node.known and not _same_settings(node, found, paths, work):
+    if node.known and not _same_settings(node, seen, work):
         starts_over = "its settings have changed since its last job: it will start over"
-        return Status(node, WAITING, [_waits_for(node, found, paths), starts_over])
+        return Status(node, WAITING, [_waits_for(node, seen), starts_over])
     log = Path(folders.logs(node.key), "stage.log")
     said = _end_of(log)
     if failure := _failure(work, position, said):
         return Status(node, FAILED, [*failure, f"log: {log}", *_last_lines(said)])
     if position or who:
         return _interrupted(node, work, position)
-    return Status(node, WAITING, [_waits_for(node, found, paths)])
+    return Status(node, WAITING, [_waits_for(node, seen)])
 
 
 def _score(node: Node) -> str:
@@ -149,10 +153,10 @@ def _epoch(position: dict, done: int) -> str:
     return f"epoch {epoch + 1} of {position['epochs']}, step {step + 1} of {position['steps_of_epoch']}"
 
 
-def _same_settings(node: Node, found: Plan, paths: folders.Layout, work: Path) -> bool:
+def _same_settings(node: Node, seen: _Experiment, work: Path) -> bool:
     """Whether the last job, if there was one, had the settings of now; files that it read may differ."""
     last = work / folders.LAST_SPEC
-    spec = specs.stage(found.experiment, paths, node.student, node.recipe, node.chain, node.seed)
+    spec = specs.stage(seen.content, seen.layout, node.student, node.recipe, node.chain, node.seed)
     return not last.exists() or identity.trained_with(files.read_json(last)) == identity.trained_with(spec)
 
 
@@ -193,19 +197,19 @@ def _interrupted(node: Node, work: Path, position: dict | None) -> Status:
     return Status(node, INTERRUPTED, [jobs + where], left / _steps(position))
 
 
-def _waits_for(node: Node, found: Plan, paths: folders.Layout) -> str:
-    missing = [name(found.nodes[key]) for key in sorted(node.waits_for) if key not in found.done]
+def _waits_for(node: Node, seen: _Experiment) -> str:
+    missing = [name(seen.nodes[key]) for key in sorted(node.waits_for) if key not in seen.done]
     if node.pool:
         missing.append(f"the order of pool {node.pool} (order_teachers)")
     else:
-        missing += [f"weights of {detector} (a job gets them)" for detector in _absent(node, found, paths)]
+        missing += [f"weights of {detector} (a job gets them)" for detector in _absent(node, seen)]
     return f"for {', '.join(missing)}" if missing else "can start: it waits for no other stage"
 
 
-def _absent(node: Node, found: Plan, paths: folders.Layout) -> list[str]:
-    """The detectors that a stage needs, that no stage trains, and whose weights are not there."""
-    given = [name for name in sorted(node.detectors) if not found.experiment.detectors[name].train]
-    needed = [(name, "weights.pth") for name in given]
-    if specs.initial_weights(found.experiment, node.student, node.recipe, node.chain):
-        needed.append((node.student, "initial.pth"))
-    return [name for name, file in needed if not Path(paths.detector(name, file)).exists()]
+def _absent(node: Node, seen: _Experiment) -> list[str]:
+    """The detectors whose weights a stage reads, that no stage trains, and that are not there."""
+    trained = [name for name, detector in seen.content.detectors.items() if detector.train]
+    from_stages = {seen.layout.detector(name, "weights.pth") for name in trained}
+    from_stages |= {f"{key}/student.pth" for key in node.waits_for}
+    given = [path for path in node.checkpoints if path not in from_stages]
+    return sorted({Path(path).parent.name for path in given if not Path(path).exists()})

@@ -1,4 +1,4 @@
-"""Cards of published detectors and of exported students: how they were trained, what they reach, how to use them."""
+"""Cards of published detectors and of exported students: how they were trained, what they reach."""
 
 from __future__ import annotations
 
