@@ -53,7 +53,7 @@ def files_of_the_future():
     """A line if files have a time in the future: those that the experiment names, or that jobs of this run read."""
     named = config_files(experiment.detectors)
     named += [place.file for *_, place in input_files.given_checkpoints(experiment) if place.file]
-    read = [str(path) for job in workflow.dag.needrun_jobs() for path in job.input]
+    read = [str(path) for job in jobs_to_run() for path in job.input]
     return times.problems([*named, *read], Path(folders.CHECKS))
 
 
@@ -105,12 +105,8 @@ def gpu_problems():
     """A line if fewer GPUs may be used than a job asks for; on this machine, the scheduler learns how many."""
     if not compute.gpus:
         return []
-    if workflow.local_exec and "gpu" not in workflow.global_resources:
-        found = len(gpus.visible())
-        workflow.register_resource("gpu", found)
-        workflow.scheduler.global_resources["gpu"] = found  # which register_resource leaves out
-    limit = workflow.scheduler.global_resources.get("gpu", compute.gpus)
-    if limit >= compute.gpus:
+    limit = gpus_for_jobs(lambda: len(gpus.visible()))
+    if limit is None or limit >= compute.gpus:
         return []
     return [
         f"compute.gpus: found {compute.gpus}, but jobs may use {limit} together (nvidia-smi on this machine, "

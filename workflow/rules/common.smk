@@ -36,8 +36,7 @@ def script(name, on_gpus=None, options=""):
     Args: the script's file; on how many GPUs it computes, if it computes at all, with a process for each; options
     that change no result.
 
-    Snakemake leaves a param that depends on threads out of its comparison, so results stay valid when the
-    environment moves, or the project in whose folder Snakemake runs.
+    Results stay valid when the environment moves, or the project in whose folder Snakemake runs.
 
     pycocotools and mmdet read text in the encoding of the locale; PYTHONUTF8 makes that UTF-8.
     """
@@ -45,9 +44,11 @@ def script(name, on_gpus=None, options=""):
     path = f'PYTHONPATH={shlex.quote(str(LIBRARY))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
     launch = f"{SCRIPTS}/processes.py {count} " if count > 1 else ""
     asked = "" if on_gpus is None else f" --gpus {count}"
-    return lambda wildcards, threads: (
-        f"PYTHONUTF8=1 OMP_NUM_THREADS={max(1, threads // max(1, count))} {path} {_devices(count)}"
-        f"{PYTHON} {launch}{SCRIPTS}/{name}{asked}{options}"
+    return not_compared(
+        lambda wildcards, threads: (
+            f"PYTHONUTF8=1 OMP_NUM_THREADS={max(1, threads // max(1, count))} {path} {_devices(count)}"
+            f"{PYTHON} {launch}{SCRIPTS}/{name}{asked}{options}"
+        )
     )
 
 

@@ -18,9 +18,8 @@ rule import_data:
         runtime=120,
     params:
         script=script("import_data.py"),
-        # The job runs again when the imported data change, not when the settings do: Snakemake does not compare
-        # what depends on threads.
-        spec=lambda w, threads: spec_file(folders.DATA.format(**w), "import", data_import),
+        # The job runs again when the imported data change, not when the settings do.
+        spec=not_compared(lambda w, threads: spec_file(folders.DATA.format(**w), "import", data_import)),
         folder=lambda w: folders.DATA.format(**w),
     shell:
         # Mostly the import is done before the first job, and only shown here.
@@ -47,7 +46,7 @@ rule take_imported:
         runtime=10,
     params:
         script=script("take_imported.py"),
-        kept=lambda w, threads: import_kept(f"{w.split}.json"),
+        kept=not_compared(lambda w, threads: import_kept(f"{w.split}.json")),
     shell:
         "{params.script} --kept {params.kept:q} --out {output:q} > {log:q} 2>&1"
 

@@ -77,7 +77,7 @@ def made_again(job_file, why):
     """
     if why and workflow.is_main_process:
         logger.info(f"{job_file}: to be made again: {why}")
-        workflow.dag.forcefiles.add(job_file)
+        run_again(job_file)
     return []
 
 

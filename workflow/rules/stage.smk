@@ -30,7 +30,8 @@ rule train_stage:
         script=script("stage.py", compute.gpus, trackers()),
         spec=stage_spec,
     shell:
-        # The trainer takes the place of the shell, which a signal would end before the state is saved.
+        # The trainer takes the place of the shell, which a signal would end before the state is saved. Its lines of
+        # progress go to the terminal, as descriptor 3, and all else to the log.
         "exec 3>&2; exec env {params.script} --spec {params.spec:q}"
         " --teachers {input.teachers:q} --inherit {input.inherited:q} --initial {input.initial:q}"
         " --parent {input.parent:q} --student {output.student:q}"

@@ -65,7 +65,7 @@ class OneLine(logging.Formatter):
 
     def start(self, numbers):
         names = dict.fromkeys(numbers, "jobs of a group")
-        started = [job for job in workflow.dag.needrun_jobs() if job.jobid in names]
+        started = [job for job in jobs_to_run() if job.jobid in names]
         names |= {job.jobid: in_words(job) for job in started}
         self.training |= {job.jobid for job in started if job.rule.name == "train_stage"}
         self.jobs |= {number: (names[number], time.monotonic()) for number in numbers}
@@ -83,11 +83,10 @@ class OneLine(logging.Formatter):
 
 
 def quieten_terminal():
-    for handler in logger.handlers:
-        if handler.name == "DefaultStreamHandler":  # not a user's plugin, and not the log file
-            one_line = OneLine(handler.formatter)
-            handler.setFormatter(one_line)
-            handler.addFilter(one_line.keep)
+    for handler in terminal_handlers():
+        one_line = OneLine(handler.formatter)
+        handler.setFormatter(one_line)
+        handler.addFilter(one_line.keep)
 
 
 def without_traceback(kind, error, trace):
