@@ -8,7 +8,8 @@ from conftest import PROJECT, RECIPE, build, spec, weights
 from servers import serving
 from snakes import changed, snakemake
 
-from mtpd.detectors import checkpoints, configs
+from mtpd.detectors import configs
+from mtpd.detectors.pretrained import file_of
 from mtpd.experiment import backbones
 from mtpd.experiment.schema import Experiment
 from mtpd.fetch import FetchError
@@ -85,11 +86,11 @@ def test_what_is_not_plain_is_left_to_the_stage(tmp_path):
 
 
 def test_names_are_looked_up_in_mmengines_tables():
-    assert checkpoints.backbone("torchvision://resnet50").sha256 == "0676ba61"
+    assert file_of("torchvision://resnet50").sha256 == "0676ba61"
     for name in ("open-mmlab://detectron/resnet50_caffe", "openmmlab://resnet50_caffe"):  # and its old name
-        assert checkpoints.backbone(name).sha256 == "788b5fa3"
+        assert file_of(name).sha256 == "788b5fa3"
     with pytest.raises(FetchError, match="torchvision://resnet5: no such pretrained checkpoint"):
-        checkpoints.backbone("torchvision://resnet5")
+        file_of("torchvision://resnet5")
 
 
 def test_only_first_stages_start_from_a_backbone(tmp_path):

@@ -11,8 +11,7 @@ from mmengine.structures import InstanceData
 from processes import Threads
 
 from mtpd.datasets.shapes import CLASSES
-from mtpd.detectors import configs
-from mtpd.training import steps
+from mtpd.detectors import configs, patches
 
 NARROW = {
     "model.backbone.base_channels": 8,
@@ -61,7 +60,7 @@ def test_one_micro_batch_of_all_images_has_the_losses_of_mmdets_gpus(head, monke
         return by_name(detectors[rank], parts[rank])
 
     whole = by_name(detector, data)
-    assert dist_utils.dist is steps._NotDistributed
+    assert dist_utils.dist is patches._NotDistributed
     alone = [of(rank) for rank in range(3)]
     threads = Threads(3)
     monkeypatch.setattr(dist_utils, "dist", threads)

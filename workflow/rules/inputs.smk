@@ -129,7 +129,7 @@ def finished_order(student, pool):
     return checkpoints.order_teachers.get(dataset=layout.dataset, student=student, pool=pool).output.order
 
 
-def orders(student, pool):
+def orders_of(student, pool):
     """The orders of a student and pool, by policy."""
     return files.read_json(finished_order(student, pool))["orders"]
 
@@ -194,7 +194,7 @@ reproducing = rows.reproducing_arms(experiment)
 
 def table_rows(arms=None):
     """The rows of the table; known once the orders are."""
-    return rows.rows(experiment, layout, orders, arms)
+    return rows.rows(experiment, layout, orders_of, arms)
 
 
 def shown_rows():

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mtpd import fetch
-from mtpd.detectors.checkpoints import backbone
+from mtpd.detectors.pretrained import file_of
 from mtpd.experiment.folders import DOWNLOADS
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -14,6 +14,6 @@ parser.add_argument("--out", type=Path, required=True)
 args = parser.parse_args()
 
 try:
-    fetch.fetch(backbone(args.name), args.out, Path(DOWNLOADS))
+    fetch.fetch(file_of(args.name), args.out, Path(DOWNLOADS))
 except fetch.FetchError as error:
     sys.exit(str(error))

@@ -8,59 +8,12 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import checkpoint as tables
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 import mtpd
-from mtpd import fetch
 from mtpd.detectors import configs
 from mtpd.detectors.reading import CheckpointError, read_checkpoint, read_weights
-from mtpd.experiment.folders import DOWNLOADS
-
-
-@CheckpointLoader.register_scheme(prefixes="", force=True)
-def _load_local(filename, map_location=None, logger="current"):
-    """Replaces mmengine's own reader, which unpickles anything: all reads go through read_checkpoint."""
-    checkpoint = read_checkpoint(filename, map_location)
-    if isinstance(checkpoint.get("meta"), dict):
-        checkpoint["meta"].pop("config", None)  # mmengine would run it as Python when it resumes
-    return checkpoint
-
-
-def _load_url(url, model_dir=None, map_location=None, progress=False) -> dict:
-    """The same for pretrained backbones that a config downloads because they were not found in it before.
-
-    Raises:
-        FetchError: there is no network, or the hash in the file name is wrong.
-        CheckpointError: see ``read_checkpoint``.
-    """
-    wanted = backbone(url)
-    path = Path(DOWNLOADS, wanted.name)
-    fetch.fetch(wanted, path, path.parent)
-    return read_checkpoint(path, map_location)
-
-
-tables.load_url = _load_url
-tables._safe_torch_load = read_checkpoint  # of files with other schemes
-
-
-def backbone(name: str) -> fetch.Wanted:
-    """The file of a pretrained checkpoint that configs call so: an address, or a name in mmengine's tables.
-
-    Raises:
-        FetchError: the tables do not have the name.
-    """
-    scheme, _, model = name.partition("://")
-    url: str | None = name
-    if scheme in ("torchvision", "modelzoo"):
-        url = tables.get_torchvision_models().get(model)
-    elif scheme in ("open-mmlab", "openmmlab"):
-        url = tables.get_external_models().get(tables.get_deprecated_model_names().get(model, model))
-    if not url:
-        raise fetch.FetchError(f"{name}: no such pretrained checkpoint: correct the detector's config")
-    return fetch.Wanted(f"pretrained weights {name}", url, fetch.hash_in_name(url))
 
 
 def classes_of_checkpoint(path: str | Path) -> tuple[str, ...] | None:

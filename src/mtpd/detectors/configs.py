@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mtpd.detectors import patches
 from mtpd.experiment.detector_schema import MMDET
 
 
@@ -54,6 +55,8 @@ def resolved(spec: dict, hashes: dict[str, str] | None = None) -> dict:
 
 
 def build(config: Config) -> nn.Module:
+    """The detector of a config, with what ``patches`` changes in mmengine and mmdet."""
+    patches.apply()
     init_default_scope("mmdet")
     return MODELS.build(config.model)
 

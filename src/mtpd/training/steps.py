@@ -15,7 +15,6 @@ from itertools import chain, cycle, islice
 import numpy as np
 import torch
 from mmdet.registry import DATA_SAMPLERS
-from mmdet.utils import dist_utils
 from mmengine.dist import all_reduce, get_dist_info
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
@@ -108,19 +107,6 @@ def reproducible(loader: dict, batch_size: int, micro_batch: int, **position: in
     loader["sampler"] = {"type": "StepSampler", **batch, **position}
     loader["dataset"]["pipeline"] = [{"type": "SeedImage", **position}, *loader["dataset"]["pipeline"]]
     return loader
-
-
-class _NotDistributed:
-    """Takes the place of ``torch.distributed`` where mmdet's heads look for other processes."""
-
-    @staticmethod
-    def is_available() -> bool:
-        return False
-
-
-# Some heads (GFL, ATSS, FCOS, DETR) divide their losses by a mean over all processes. Here a micro-batch has
-# its own, so that the number of processes changes no result (docs/method.md, micro-batches).
-dist_utils.dist = _NotDistributed
 
 
 @LOOPS.register_module()
