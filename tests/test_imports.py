@@ -92,7 +92,7 @@ def test_importing_data_imports_no_trainer(path):
     assert not {name.split(".")[0] for name in imported(path)} & (HEAVY - {"numpy", "matplotlib"})  # pictures
 
 
-@pytest.mark.parametrize("name", ["plot_costs.py", "orders.py"])
+@pytest.mark.parametrize("name", ["plot_costs.py", "order_study.py"])
 def test_reports_of_adaptation_costs_start_without_torch(name, tmp_path):
     """To import it takes longer than all else that they do."""
     (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")

@@ -20,7 +20,7 @@ from mtpd.datasets import pictures as pictures_of_data
 from mtpd.experiment import outputs
 from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_experiment
-from mtpd.report import imported_data, page, page_figures, pictures
+from mtpd.report import captions, imported_data, page, page_figures, pictures
 from mtpd.report.findings import Findings
 
 PROBE = """
@@ -148,7 +148,7 @@ def test_a_browser_shows_the_pictures_of_the_data(report_of_import, tmp_path):
 def test_a_browser_shows_every_figure_and_sorts_the_tables(report, tmp_path):
     seen = probe(report.read_text(), tmp_path)
     assert seen["broken"] == []
-    assert seen["images"] == len(page_figures.CAPTIONS) - 2  # no study of orders, nothing of the paper
+    assert seen["images"] == len(captions.OF_RESULTS) - 2  # no study of orders, nothing of the paper
     assert seen["up"] == sorted(seen["up"], key=float)
     assert seen["down"] == seen["up"][::-1]
 

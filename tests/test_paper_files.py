@@ -21,10 +21,9 @@ from mtpd.training.schedules import milestones
 FOLDER = PROJECT / "config/paper"
 PARTS = ("coco", "recipes", "zoo")  # included by the others
 ALWAYS = {"import_data": 1, "take_imported": 2, "list_rows": 1, "measure_complexity": 1}
-ALWAYS |= {"write_tables": 1, "plot_stages": 1}
-ALWAYS |= {"write_comparison": 1, "plot_comparison": 1}
-PAPER = {"write_paper": 1, "plot_paper": 1}
-ORDER = {"order_teachers": 1, "plot_costs": 1, "rank_orders": 1, "plot_orders": 1}
+ALWAYS |= {"write_tables": 1, "plot_stages": 1, "write_comparison": 1}
+PAPER = {"write_paper": 1}
+ORDER = {"order_teachers": 1, "plot_costs": 1, "rank_orders": 1}
 
 
 def zoo(count, backbones=1):

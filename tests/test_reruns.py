@@ -6,7 +6,7 @@ The table is written by hand. The tiny experiment has the demo's keys and fewer 
 import pytest
 from snakes import changed, planned
 
-COMPARISON = {"write_comparison": 1, "plot_comparison": 1}
+COMPARISON = {"write_comparison": 1}
 REPORT = {"write_tables": 1, "plot_stages": 1, **COMPARISON}
 NEW_ROWS = {"list_rows": 1, **REPORT}
 # Where costs are measured again, the chain of `direct` is not known before: its stage is not planned yet.
@@ -92,7 +92,7 @@ CHANGES = [
     (
         "arms.progressive.paper",
         "retinanet_r50-mgd-convolutional",
-        {"write_paper": 1, "plot_paper": 1, **NEW_ROWS},
+        {"write_paper": 1, **NEW_ROWS},
     ),
     ("arms.progressive.seeds", [0, 1], {"train_stage": 2, **NEW_ROWS}),
     # The order is measured; of the two orders, the first stage of one is trained already.
@@ -106,7 +106,6 @@ CHANGES = [
             "plot_stages": 1,
             **COMPARISON,
             "rank_orders": 1,
-            "plot_orders": 1,
         },
     ),
     ("arms.direct.epochs", 3, {"train_stage": 1, **NEW_ROWS}),

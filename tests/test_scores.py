@@ -79,7 +79,7 @@ def test_teachers_without_an_ap_are_not_ordered(ap):
         policies.orders_by_policy("s", {"s": 1.0, "t": 2.0, "u": ap}, costs, 2)
 
 
-@pytest.mark.parametrize("script", ["tables", "comparison", "plot_stages", "plot_comparison", "paper"])
+@pytest.mark.parametrize("script", ["tables", "comparison", "plot_stages", "paper"])
 def test_no_table_or_plot_is_written(script, tmp_path, run):
     rows = [row(tmp_path, "a", 0), nothing_scored(tmp_path, "b", 0) | {"paper": "x"}]
     files.write_json(tmp_path / "rows.json", rows)
@@ -91,9 +91,8 @@ def test_no_table_or_plot_is_written(script, tmp_path, run):
     written = ["--csv", "out/x.csv", "--md", "out/x.md", "--tex", "out/x.tex"]
     arguments = {
         "tables": ["--complexity", "complexity.csv", *detectors, *written, "--seeds", "out/seeds.csv"],
-        "comparison": [*compared, *written],
+        "comparison": [*compared, *written, "--plots", "out/x.svg", "--title", "x"],
         "plot_stages": [*detectors, "--title", "x", "--epochs", "out/e.svg", "--arms", "out/a.svg"],
-        "plot_comparison": [*compared, "--title", "x", "--out", "out/x.svg"],
         "paper": ["--published", "published.csv", *written],
     }[script]
     with pytest.raises(scores.NoResultError, match=rf"b/seed0/{NOTHING_SCORED}"):

@@ -6,17 +6,19 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PROJECT
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from mtpd.report import comparison, order_study, tables
-from mtpd.report.statistics import mean_interval, paired_difference, rank_correlation, verdict
+from mtpd.report.statistics import RESAMPLES, mean_interval, paired_difference, rank_correlation, verdict
 
 # 97.5% quantiles of Student's t, from a printed table, by degrees of freedom.
 T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 ARM = {0: 20.1, 1: 21.4, 2: 19.8, 3: 22.0, 7: 30.0}
 CONTROL = {3: 20.9, 2: 19.9, 1: 20.0, 0: 19.5, 8: 1.0}
+EVIDENCE = PROJECT / "docs/evidence"
 
 
 def by_hand(values):
@@ -77,6 +79,11 @@ def test_the_verdict_is_what_the_interval_says(arm, words, half):
     assert found.half == (half if half is None else pytest.approx(half, abs=1e-3))
 
 
+def spearman(x, y, axis):
+    ranks = (stats.rankdata(values, axis=axis) for values in (x, y))
+    return stats.pearsonr(*ranks, axis=axis).statistic
+
+
 def test_a_rank_correlation_is_scipys_and_its_interval_repeats():
     noise = random.Random(0)
     x = [i / 3 for i in range(12)]
@@ -85,11 +92,10 @@ def test_a_rank_correlation_is_scipys_and_its_interval_repeats():
     assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic)
     assert found == rank_correlation(x, y)
     resampled = stats.bootstrap(
-        (x, y), lambda a, b: stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
-        n_resamples=1000, method="percentile", rng=1,
-    )  # fmt: skip
-    expected = resampled.confidence_interval
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.05)
+        (x, y), spearman, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile", rng=0
+    )
+    expected = resampled.confidence_interval  # of the same samples: scipy draws them in the same way
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
     mirrored = rank_correlation(x, [-value for value in y])  # both ends leave out as many samples
     assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low))
 
@@ -199,3 +205,16 @@ def test_orders_are_ranked_within_their_arm():
         ["ant", "a@1", 1],
         ["ant", "b@1", 2],
     ]
+
+
+@pytest.mark.parametrize("study", ["change", "fitting", "kinds", "parts"])
+def test_committed_comparisons_follow_from_the_committed_seeds(study):
+    committed = pd.read_csv(EVIDENCE / study / "comparison.csv")
+    pairs = list(dict.fromkeys(zip(committed["arm"], committed["control"], strict=True)))
+    found = comparison.table(comparison.compare(pd.read_csv(EVIDENCE / study / "seeds.csv"), pairs))
+    pd.testing.assert_frame_equal(found, committed, rtol=1e-9)
+
+
+def test_committed_correlations_follow_from_the_committed_orders():
+    found = order_study.correlations(pd.read_csv(EVIDENCE / "orders/orders.csv"))
+    pd.testing.assert_frame_equal(found, pd.read_csv(EVIDENCE / "orders/correlation.csv"), rtol=1e-9)

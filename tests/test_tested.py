@@ -193,7 +193,7 @@ def test_only_tables_read_the_test_split_so_nothing_is_chosen_by_it(folder):
         r"^(?:rule|checkpoint) (\w+):\n +input: .*test(?:_metrics)?\.json", said, re.MULTILINE
     )
     assert set(readers) == {"test_detector", "test_student", "write_tables", "write_comparison"}
-    names = re.search(r"order\.py .* --metrics (.*) --costs", said)[1].split()
+    names = re.search(r"order_teachers\.py .* --metrics (.*) --costs", said)[1].split()
     ap = {Path(name).parent.name: scores.read(folder / name)["bbox"]["AP"] for name in names}
     costs = dict.fromkeys(permutations(ap, 2), 0.5)
     found, _ = policies.orders_by_policy("student", ap, costs, 2)

@@ -19,7 +19,7 @@ from snakes import TINY, changed, planned, snakemake
 
 from mtpd import files
 
-REPORT = {"write_tables": 1, "plot_stages": 1, "write_comparison": 1, "plot_comparison": 1}
+REPORT = {"write_tables": 1, "plot_stages": 1, "write_comparison": 1}
 RESULTS = (
     *(f"tables/{name}.{kind}" for name in ("main", "comparison") for kind in ("csv", "md", "tex")),
     *(

@@ -7,6 +7,7 @@ rule write_comparison:
         csv=report(f"{folders.TABLES}/comparison.csv", caption="../report/comparison.rst", category="Tables"),
         md=f"{folders.TABLES}/comparison.md",
         tex=f"{folders.TABLES}/comparison.tex",
+        plots=plot("comparison", "../report/comparison.rst"),
     log:
         f"{folders.logs(folders.TABLES)}/comparison.log",
     benchmark:
@@ -23,32 +24,8 @@ rule write_comparison:
         controls=[control for _, control in comparisons],
     shell:
         "{params.script} --rows {input.rows:q} --arms {params.arms:q} --controls {params.controls:q}"
-        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
-
-
-rule plot_comparison:
-    input:
-        rows=f"{folders.EXPERIMENT}/rows.json",
-        stages=lambda w: stage_results("metrics.json", compared),
-    output:
-        plot("comparison", "../report/comparison.rst"),
-    log:
-        f"{folders.logs(folders.PLOTS)}/comparison.log",
-    benchmark:
-        f"{folders.PLOTS}/comparison.benchmark.tsv"
-    localrule: True
-    conda:
-        "../../envs/mtpd.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        script=script("plot_comparison.py"),
-        arms=[arm for arm, _ in comparisons],
-        controls=[control for _, control in comparisons],
-    shell:
-        "{params.script} --rows {input.rows:q} --arms {params.arms:q} --controls {params.controls:q}"
-        " --title {wildcards.experiment:q} --out {output:q} > {log:q} 2>&1"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --plots {output.plots:q} --title {wildcards.experiment:q} > {log:q} 2>&1"
 
 
 rule rank_orders:
@@ -66,6 +43,7 @@ rule rank_orders:
         md=f"{folders.TABLES}/orders_{{student}}+{{pool}}.md",
         tex=f"{folders.TABLES}/orders_{{student}}+{{pool}}.tex",
         correlation=f"{folders.TABLES}/correlation_{{student}}+{{pool}}.csv",
+        plots=plot("orders_{student}+{pool}", "../report/orders.rst"),
     log:
         f"{folders.logs(folders.TABLES)}/orders_{{student}}+{{pool}}.log",
     benchmark:
@@ -77,32 +55,9 @@ rule rank_orders:
         mem_mb=1000,
         runtime=10,
     params:
-        script=script("orders.py"),
+        script=script("order_study.py"),
         arms=lambda w: list(rows.studied_arms(experiment, w.student, w.pool)),
     shell:
         "{params.script} --rows {input.rows:q} --arms {params.arms:q} --costs {input.costs:q}"
         " --order {input.order:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
-        " --correlation {output.correlation:q} > {log:q} 2>&1"
-
-
-rule plot_orders:
-    input:
-        orders=f"{folders.TABLES}/orders_{{student}}+{{pool}}.csv",
-        correlation=f"{folders.TABLES}/correlation_{{student}}+{{pool}}.csv",
-    output:
-        plot("orders_{student}+{pool}", "../report/orders.rst"),
-    log:
-        f"{folders.logs(folders.PLOTS)}/orders_{{student}}+{{pool}}.log",
-    benchmark:
-        f"{folders.PLOTS}/orders_{{student}}+{{pool}}.benchmark.tsv"
-    localrule: True
-    conda:
-        "../../envs/mtpd.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        script=script("plot_orders.py"),
-    shell:
-        "{params.script} --orders {input.orders:q} --correlation {input.correlation:q}"
-        " --title {wildcards.student:q} --out {output:q} > {log:q} 2>&1"
+        " --correlation {output.correlation:q} --plots {output.plots:q} > {log:q} 2>&1"

@@ -23,7 +23,7 @@ checkpoint order_teachers:
         mem_mb=compute.mem_mb,
         runtime=compute.runtime,
     params:
-        script=script("order.py", min(compute.gpus, 1)),
+        script=script("order_teachers.py", min(compute.gpus, 1)),
         spec=lambda w: spec_file(
             layout.order(w.student, w.pool, ""), "order", specs.order(experiment, layout, w.student, w.pool)
         ),

@@ -7,6 +7,7 @@ rule write_paper:
         csv=report(f"{folders.TABLES}/paper.csv", caption="../report/paper.rst", category="Tables"),
         md=f"{folders.TABLES}/paper.md",
         tex=f"{folders.TABLES}/paper.tex",
+        plots=plot("paper", "../report/paper.rst"),
     log:
         f"{folders.logs(folders.TABLES)}/paper.log",
     benchmark:
@@ -22,26 +23,5 @@ rule write_paper:
         ids=sorted({arm.paper for arm in reproducing.values()}),
     shell:
         "{params.script} --published {input.published:q} --rows {input.rows:q} --ids {params.ids:q}"
-        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
-
-
-rule plot_paper:
-    input:
-        table=f"{folders.TABLES}/paper.csv",
-    output:
-        plot("paper", "../report/paper.rst"),
-    log:
-        f"{folders.logs(folders.PLOTS)}/paper.log",
-    benchmark:
-        f"{folders.PLOTS}/paper.benchmark.tsv"
-    localrule: True
-    conda:
-        "../../envs/mtpd.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        script=script("plot_paper.py"),
-    shell:
-        "{params.script} --table {input.table:q} --title {wildcards.experiment:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q}"
+        " --plots {output.plots:q} --title {wildcards.experiment:q} > {log:q} 2>&1"

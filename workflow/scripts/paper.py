@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from mtpd import files
-from mtpd.report import paper, tables
+from mtpd.report import paper, paper_plots, plots, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--published", type=Path, required=True, help="the paper's results (CSV)")
@@ -14,6 +14,8 @@ parser.add_argument("--ids", nargs="+", help="results to list; by default, all")
 parser.add_argument("--csv", type=Path, required=True)
 parser.add_argument("--md", type=Path, required=True)
 parser.add_argument("--tex", type=Path)
+parser.add_argument("--plots", type=Path, nargs="+", default=[])
+parser.add_argument("--title", help="of the plots")
 args = parser.parse_args()
 
 published = paper.read_published(args.published)
@@ -24,5 +26,6 @@ table = paper.table(published, seeds)
 
 for path in filter(None, (args.csv, args.md, args.tex)):
     tables.write(path, table)
+plots.write(args.plots, table, paper_plots.results, table, args.title)
 for experiment, ids in paper.missing(published, table).items():
     print(f"not run at full scale: config/paper/{experiment}.yaml: {', '.join(ids)}")

@@ -6,9 +6,8 @@ from mtpd.experiment import rows
 from mtpd.experiment.folders import PLOTS, TABLES, Layout
 from mtpd.experiment.schema import Arm, Experiment
 
-MOST_ARMS = (
-    6  # of the page, with pictures and curves of their own; the tables and the other plots have all arms
-)
+# Arms that have pictures and curves of their own on the page; the tables and the other plots have all arms.
+MOST_ARMS = 6
 OF_A_PLOT = ("svg", "pdf", "png", "csv")  # the picture, and the numbers in it
 
 
@@ -17,24 +16,39 @@ def tables(experiment: Experiment, layout: Layout) -> list[str]:
     folder = TABLES.format(experiment=layout.experiment)
     orders = _of_pools("orders", rows.studied_pools(experiment))
     correlations = _of_pools("correlation", rows.studied_pools(experiment))
-    names = ["main", *_of_some_arms(experiment), *orders]
+    names = ["main", *_comparison(experiment), *_paper(experiment), *orders]
     found = [f"{folder}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")]
     return found + [f"{folder}/{name}.csv" for name in correlations]
 
 
 def plots(experiment: Experiment, layout: Layout) -> list[str]:
-    """Paths of all plots."""
+    """Paths of all plots, in all their forms."""
+    kinds = plots_by_kind(experiment, layout).values()
+    return [f"{path}.{form}" for paths in kinds for path in paths for form in OF_A_PLOT]
+
+
+def plots_by_kind(experiment: Experiment, layout: Layout) -> dict[str, list[str]]:
+    """Paths of all plots without the endings of their forms, by kind: what a plot shows."""
+    names = {
+        "ap_over_epochs": ["ap_over_epochs"],
+        "arms": ["arms"],
+        "comparison": _comparison(experiment),
+        "paper": _paper(experiment),
+        "adaptation_cost": _of_pools("adaptation_cost", rows.ordered_pools(experiment)),
+        "orders": _of_pools("orders", rows.studied_pools(experiment)),
+    }
     folder = PLOTS.format(experiment=layout.experiment)
-    costs = _of_pools("adaptation_cost", rows.ordered_pools(experiment))
-    orders = _of_pools("orders", rows.studied_pools(experiment))
-    names = ["ap_over_epochs", "arms", *_of_some_arms(experiment), *costs, *orders]
-    return [f"{folder}/{name}.{kind}" for name in names for kind in OF_A_PLOT]
+    return {kind: [f"{folder}/{name}" for name in of_kind] for kind, of_kind in names.items()}
 
 
-def _of_some_arms(experiment: Experiment) -> list[str]:
-    """Made only where arms have controls, or reproduce results of the paper."""
-    compared, reproducing = rows.compared_arms(experiment), rows.reproducing_arms(experiment)
-    return ["comparison"] * bool(compared) + ["paper"] * bool(reproducing)
+def _comparison(experiment: Experiment) -> list[str]:
+    """Made only if some arm has controls."""
+    return ["comparison"] if rows.compared_arms(experiment) else []
+
+
+def _paper(experiment: Experiment) -> list[str]:
+    """Made only if some arm reproduces a result of the paper."""
+    return ["paper"] if rows.reproducing_arms(experiment) else []
 
 
 def _of_pools(kind: str, pools: list[tuple[str, str]]) -> list[str]:
@@ -87,7 +101,10 @@ def report_page(experiment: Experiment, layout: Layout, shown: list[dict]) -> di
         "detectors": {name: layout.detector(name, "") for name in reported},
         "seeds": len({seed for arm in experiment.arms for seed in rows.seeds(experiment, arm)}),
         "compared": bool(compared),
-        "plots": [path for path in plots(experiment, layout) if path.endswith(".svg")],
+        "plots": {
+            kind: [f"{path}.svg" for path in paths]
+            for kind, paths in plots_by_kind(experiment, layout).items()
+        },
         "orders": {
             f"{student}, pool {pool}": layout.order(student, pool, "order.json") for student, pool in ordered
         },

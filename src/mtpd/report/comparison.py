@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -12,38 +12,41 @@ from mtpd.report.tables import ON_TEST
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A chain of an arm and the chain of its control, for one student and one kind of AP (bbox, segm).
-
-    ``ap`` and ``control_ap`` are AP points by seed, of the seeds that both have.
-    """
+class Runs:
+    """The AP of one chain of an arm by seed (AP points), for one student and one kind of AP (bbox, segm)."""
 
     student: str
     kind: str
     arm: str
     recipe: str
     chain: str
-    control: str
-    control_recipe: str
-    control_chain: str
     ap: dict[int, float]
-    control_ap: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of an arm and those of its control, with the same student, kind of AP and seeds."""
+
+    own: Runs
+    control: Runs
 
     @property
     def differences(self) -> list[float]:
-        """Arm minus control, of each seed."""
-        return [self.ap[seed] - self.control_ap[seed] for seed in self.ap]
+        """AP of the arm minus AP of the control, seed by seed."""
+        return [ap - self.control.ap[seed] for seed, ap in self.own.ap.items()]
 
     @property
     def difference(self) -> statistics.Estimate:
-        return statistics.paired_difference(self.ap, self.control_ap)
+        """The mean of ``differences`` with its interval."""
+        return statistics.paired_difference(self.own.ap, self.control.ap)
 
     @property
     def verdict(self) -> str:
         """What the difference shows, in words; between arms of different lengths, with their epochs."""
-        if (self.recipe, self.chain) == (self.control_recipe, self.control_chain):
+        own, control = self.own, self.control
+        if (own.recipe, own.chain) == (control.recipe, control.chain):
             return "the same runs"
-        epochs, control_epochs = (chains.parse(chain).epochs for chain in (self.chain, self.control_chain))
+        epochs, control_epochs = (chains.parse(runs.chain).epochs for runs in (own, control))
         lengths = f" ({epochs} against {control_epochs} epochs)" * (epochs != control_epochs)
         return statistics.verdict(self.difference) + lengths
 
@@ -55,42 +58,49 @@ def compare(seeds: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[Compariso
         seeds: of ``tables.seed_rows``.
         pairs: each (arm, control); a control has one chain for each student.
     """
-    groups = {
-        (key[:2], key[2:]): group.dropna(subset="AP").set_index("seed")["AP"].to_dict()
-        for key, group in seeds.groupby(["student", "kind", "arm", "recipe", "chain"], sort=False)
-    }
+    runs = _runs(seeds)
     return [
-        Comparison(*where, *own, *others, *_shared(ap, control_ap))
+        _on_shared_seeds(own, control)
         for pair in pairs
-        for (where, own), ap in groups.items()
-        for (there, others), control_ap in groups.items()
-        if (own[0], others[0]) == pair and where == there and ap.keys() & control_ap.keys()
+        for own in runs
+        for control in runs
+        if (own.arm, control.arm) == pair
+        and (own.student, own.kind) == (control.student, control.kind)
+        and own.ap.keys() & control.ap.keys()
     ]
 
 
-def _shared(*by_seed: dict[int, float]) -> list[dict[int, float]]:
-    """The same, of the seeds that all have."""
-    seeds = sorted(set.intersection(*map(set, by_seed)))
-    return [{seed: values[seed] for seed in seeds} for values in by_seed]
+def _runs(seeds: pd.DataFrame) -> list[Runs]:
+    columns = ["student", "kind", "arm", "recipe", "chain"]
+    return [
+        Runs(**dict(zip(columns, values, strict=True)), ap=group.set_index("seed")["AP"].dropna().to_dict())
+        for values, group in seeds.groupby(columns, sort=False)
+    ]
+
+
+def _on_shared_seeds(own: Runs, control: Runs) -> Comparison:
+    seeds = sorted(own.ap.keys() & control.ap.keys())
+    own, control = (replace(runs, ap={seed: runs.ap[seed] for seed in seeds}) for runs in (own, control))
+    return Comparison(own, control)
 
 
 def by_seed(comparisons: list[Comparison]) -> pd.DataFrame:
     """A row for each comparison and seed."""
     return pd.DataFrame(
         {
-            "student": c.student,
-            "kind": c.kind,
-            "arm": c.arm,
-            "chain": c.chain,
-            "control": c.control,
-            "control chain": c.control_chain,
+            "student": c.own.student,
+            "kind": c.own.kind,
+            "arm": c.own.arm,
+            "chain": c.own.chain,
+            "control": c.control.arm,
+            "control chain": c.control.chain,
             "seed": seed,
             "AP": ap,
-            "control AP": c.control_ap[seed],
-            "difference": ap - c.control_ap[seed],
+            "control AP": c.control.ap[seed],
+            "difference": ap - c.control.ap[seed],
         }
         for c in comparisons
-        for seed, ap in c.ap.items()
+        for seed, ap in c.own.ap.items()
     )
 
 
@@ -103,12 +113,12 @@ def table(comparisons: list[Comparison], on_test: list[Comparison] | None = None
     """
     named = [
         {
-            "student": c.student,
-            "kind": c.kind,
-            "arm": c.arm,
-            "chain": c.chain,
-            "control": c.control,
-            "control chain": c.control_chain,
+            "student": c.own.student,
+            "kind": c.own.kind,
+            "arm": c.own.arm,
+            "chain": c.own.chain,
+            "control": c.control.arm,
+            "control chain": c.control.chain,
             "seeds": c.difference.count,
         }
         for c in comparisons
@@ -116,15 +126,15 @@ def table(comparisons: list[Comparison], on_test: list[Comparison] | None = None
     parts = [pd.DataFrame(named), _numbers(comparisons)]
     if on_test:
         parts.append(_numbers(on_test).add_prefix(ON_TEST))
-    found = pd.concat(parts, axis=1)
-    return found if (found["kind"] == "segm").any() else found.drop(columns="kind")
+    compared = pd.concat(parts, axis=1)
+    return compared if (compared["kind"] == "segm").any() else compared.drop(columns="kind")
 
 
 def _numbers(comparisons: list[Comparison]) -> pd.DataFrame:
     lines = [
         {
-            "AP": statistics.mean_interval([*c.ap.values()]).mean,
-            "control AP": statistics.mean_interval([*c.control_ap.values()]).mean,
+            "AP": statistics.mean_interval([*c.own.ap.values()]).mean,
+            "control AP": statistics.mean_interval([*c.control.ap.values()]).mean,
             "difference": c.difference.mean,
             "95% low": c.difference.low,
             "95% high": c.difference.high,

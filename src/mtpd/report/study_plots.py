@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mtpd.experiment import chains
+from mtpd.experiment.scores import KINDS
 from mtpd.report import tables
 from mtpd.report.comparison import Comparison
 from mtpd.report.order_study import POLICIES, PREDICTIONS
@@ -33,12 +34,12 @@ def differences(comparisons: list[Comparison], title: str) -> Figure:
         comparisons: of ``comparison.compare``.
         title: name of the experiment.
     """
-    arms = list(dict.fromkeys(c.arm for c in comparisons))
+    arms = list(dict.fromkeys(c.own.arm for c in comparisons))
     names = _names(comparisons)
     figure, axis = plt.subplots(figsize=(10, 1.7 + row_height(names) * len(comparisons)))
     axis.axvline(0, color="black", linewidth=1)
-    for y, found in enumerate(comparisons):
-        _draw_difference(axis, y, found, COLOURS[arms.index(found.arm) % len(COLOURS)])
+    for y, comparison in enumerate(comparisons):
+        _draw_difference(axis, y, comparison, COLOURS[arms.index(comparison.own.arm) % len(COLOURS)])
     axis.set_yticks(range(len(comparisons)), names)
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
     axis.margins(x=0.08)
@@ -62,20 +63,23 @@ def differences(comparisons: list[Comparison], title: str) -> Figure:
 
 def _names(comparisons: list[Comparison]) -> list[str]:
     """What each line compares: arm and control, and below them their chains."""
-    several = len({c.student for c in comparisons}) > 1
-    masks = any(c.kind == "segm" for c in comparisons)
+    several = len({c.own.student for c in comparisons}) > 1
+    masks = any(c.own.kind == "segm" for c in comparisons)
     names = []
     for c in comparisons:
-        notes = [c.student] * several + [{"bbox": "boxes", "segm": "masks"}[c.kind]] * masks
+        notes = [c.own.student] * several + [KINDS[c.own.kind]] * masks
         note = f" ({', '.join(notes)})" if notes else ""
-        names.append(f"{c.arm} vs {c.control}{note}\n{wrapped(f'{c.chain} vs {c.control_chain}', 50)}")
+        chains_of_both = wrapped(f"{c.own.chain} vs {c.control.chain}", 50)
+        names.append(f"{c.own.arm} vs {c.control.arm}{note}\n{chains_of_both}")
     return names
 
 
-def _draw_difference(axis, y: int, found: Comparison, colour: str) -> None:
-    estimate, words = found.difference, found.verdict
+def _draw_difference(axis, y: int, comparison: Comparison, colour: str) -> None:
+    estimate, words = comparison.difference, comparison.verdict
     height = y if estimate.half is None else y - 0.2
-    axis.plot(found.differences, np.full(estimate.count, height), "o", color=colour, alpha=0.6, markersize=5)
+    axis.plot(
+        comparison.differences, np.full(estimate.count, height), "o", color=colour, alpha=0.6, markersize=5
+    )
     text = f"{estimate.mean:+.2f}  {words}"
     if estimate.half is not None:
         axis.errorbar(estimate.mean, y, xerr=estimate.half, color=colour, capsize=5, linewidth=2.2)

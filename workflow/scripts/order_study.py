@@ -7,7 +7,7 @@ import pandas as pd
 
 from mtpd import files
 from mtpd.adaptation import levels
-from mtpd.report import order_study, tables
+from mtpd.report import order_study, plots, study_plots, tables
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--rows", type=Path, required=True)
@@ -18,6 +18,7 @@ parser.add_argument("--csv", type=Path, required=True)
 parser.add_argument("--md", type=Path, required=True)
 parser.add_argument("--tex", type=Path, required=True)
 parser.add_argument("--correlation", type=Path, required=True)
+parser.add_argument("--plots", type=Path, nargs="+", required=True)
 args = parser.parse_args()
 
 order = files.read_json(args.order)
@@ -31,3 +32,4 @@ tables.write(args.csv, ranked)
 tables.write(args.correlation, correlations)
 for path in (args.md, args.tex):
     tables.write(path, ranked, correlations, order_study.policy_ranks(ranked, by_policy))
+plots.write(args.plots, ranked, study_plots.orders, ranked, correlations, student)
