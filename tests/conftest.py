@@ -1,3 +1,4 @@
+import gc
 import os
 from functools import cache
 from itertools import cycle
@@ -30,6 +31,11 @@ def pytest_configure(config):
             "tested. Look at nvidia-smi; on a cluster, run this in a job with --gpus",
             returncode=1,
         )
+
+
+def pytest_collection_finish(session):
+    """For every data set, mmengine collects garbage; among all objects of torch and mmdet, this takes long."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

@@ -1,17 +1,26 @@
-"""Bad input, with real Snakemake: it stops before any job, says where and what, and keeps earlier results."""
+"""Bad input, with real Snakemake: it stops before any job, says where and what, and keeps earlier results.
 
+What it says of each bad file comes from functions that need torch; most files are given to these directly.
+"""
+
+import contextlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 from bad_files import DATA, annotation, image, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
-from snakes import snakemake
+from snakes import snakemake, to_check
 
+from mtpd.checks.problems import problems
 from mtpd.datasets import shapes
+from mtpd.datasets.changes import ImportStopped
+from mtpd.datasets.importing import import_dataset
 from mtpd.detectors import checkpoints, configs
+from mtpd.experiment import data_specs, folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 
@@ -158,8 +167,29 @@ def test_a_file_that_is_no_yaml_is_refused(folder):
     assert "Config file is not valid JSON or YAML" in said  # Snakemake's own words
 
 
+def found_wrong(folder, experiment):
+    """What the import of the data and the checks with torch find, called as Snakemake's programs do."""
+    with contextlib.chdir(folder):
+        experiment = load_with_files(experiment, "own.yaml", PROJECT)
+        told = data_specs.data_import(experiment.dataset)
+        try:
+            import_dataset(told, Path(folders.imported(told)), list)
+        except ImportStopped as stopped:
+            return stopped.stops
+        return problems(*to_check(experiment, folder), list)
+
+
 @pytest.mark.parametrize("case", DATA)
-def test_bad_files_and_settings_are_found_before_the_first_job(case, folder, experiment):
+def test_bad_files_and_settings_are_found(case, folder, experiment):
+    spoil, words = DATA[case]
+    spoil(folder, experiment)
+    found = found_wrong(folder, experiment)
+    assert any(words in line for line in found), found
+
+
+@pytest.mark.parametrize("case", ["not-json", "too-few-objects", "checkpoint-of-another"])
+def test_bad_files_stop_snakemake_before_the_first_job(case, folder, experiment):
+    """One that the import finds, and two that the checks find."""
     spoil, words = DATA[case]
     spoil(folder, experiment)
     said = refused(folder, experiment)
@@ -179,7 +209,10 @@ def test_what_cannot_be_used_is_left_out_where_the_experiment_says_so(folder, ex
 
 
 def test_too_little_disk_space_is_reported(folder, experiment):
-    experiment["seeds"] = list(range(200_000))
+    experiment["detectors"]["student"]["config"] = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+    experiment["recipes"]["pkd"]["inherit"] = "none"
+    assert not found_wrong(folder, experiment)  # Snakemake finds what has passed, and does not check it again
+    experiment["seeds"] = list(range(5_000))
     assert "free: make room" in refused(folder, experiment)
 
 
