@@ -34,7 +34,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish(session):
-    """For every data set, mmengine collects garbage; among all objects of torch and mmdet, this takes long."""
+    """mmengine collects garbage for every data set; among all objects of torch and mmdet, this takes long."""
     gc.freeze()
 
 

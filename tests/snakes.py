@@ -1,5 +1,6 @@
 """Running real Snakemake in tests."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,8 +15,10 @@ import yaml
 from conftest import PROJECT
 
 from mtpd import files
-from mtpd.checks import subjects
-from mtpd.experiment import identity, input_files, specs
+from mtpd.checks import problems, subjects
+from mtpd.datasets.changes import ImportStopped
+from mtpd.datasets.importing import import_dataset
+from mtpd.experiment import data_specs, folders, identity, input_files, specs
 from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_with_files
 from mtpd.plan import graph
@@ -91,6 +94,26 @@ def to_check(experiment, folder):
         given = [detector["file"]] if detector["file"] else []
         detector["files"] = [*sorted(input_files.config_files(experiment.detectors[name].config)), *given]
     return spec, subjects.Passed(spec, folder / "work/checks")
+
+
+def found_wrong(folder, content):
+    """What the import of the data and the checks with torch find, called as Snakemake's programs do."""
+    data_specs._in_folder.cache_clear()  # another working folder may have data at the same place
+    with contextlib.chdir(folder):
+        experiment = load_with_files(content, "own.yaml", PROJECT)
+        told = data_specs.data_import(experiment.dataset)
+        try:
+            if told and not data_specs.import_report(experiment.dataset):
+                import_dataset(told, Path(folders.imported(told)), list)
+        except ImportStopped as stopped:
+            return stopped.stops
+        return problems.problems(*to_check(experiment, folder), list)
+
+
+def checked(folder, config):
+    """The experiment file, checked in this process, which has torch: Snakemake does not check it again."""
+    assert not found_wrong(folder, yaml.safe_load(config.read_text(encoding="utf-8")))
+    return config
 
 
 def as_made(folder, config):

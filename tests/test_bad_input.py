@@ -3,24 +3,18 @@
 What it says of each bad file comes from functions that need torch; most files are given to these directly.
 """
 
-import contextlib
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 from bad_files import DATA, annotation, image, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
-from snakes import snakemake, to_check
+from snakes import found_wrong, snakemake
 
-from mtpd.checks.problems import problems
 from mtpd.datasets import shapes
-from mtpd.datasets.changes import ImportStopped
-from mtpd.datasets.importing import import_dataset
 from mtpd.detectors import checkpoints, configs
-from mtpd.experiment import data_specs, folders
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_with_files
 
@@ -165,18 +159,6 @@ def test_a_file_that_is_no_yaml_is_refused(folder):
     code, said = snakemake(folder, config=folder / "own.yaml")
     assert code != 0
     assert "Config file is not valid JSON or YAML" in said  # Snakemake's own words
-
-
-def found_wrong(folder, experiment):
-    """What the import of the data and the checks with torch find, called as Snakemake's programs do."""
-    with contextlib.chdir(folder):
-        experiment = load_with_files(experiment, "own.yaml", PROJECT)
-        told = data_specs.data_import(experiment.dataset)
-        try:
-            import_dataset(told, Path(folders.imported(told)), list)
-        except ImportStopped as stopped:
-            return stopped.stops
-        return problems(*to_check(experiment, folder), list)
 
 
 @pytest.mark.parametrize("case", DATA)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 from conftest import PROJECT
-from snakes import TINY, changed, command, snakemake
+from snakes import TINY, changed, checked, command, snakemake
 
 from mtpd.detectors import checkpoints
 
@@ -186,7 +186,7 @@ def test_a_few_faults_change_nothing(finished, tmp_path):
 
 def test_a_second_snakemake_is_kept_out(tmp_path):
     (tmp_path / "config").symlink_to(PROJECT / "config")
-    run = Run(tmp_path, TINY)
+    run = Run(tmp_path, checked(tmp_path, TINY))
     assert run.wait_for_training()
     code, said = snakemake(tmp_path)
     run.hurt("kill everything")
