@@ -86,7 +86,7 @@ paper: $(READY) ## finished results of config/paper beside those of the paper
 ON_CPU := CUDA_VISIBLE_DEVICES=
 
 test: $(READY) ## the default test suite, in two processes (15 to 20 minutes)
-	$(ON_CPU) pytest -n 2
+	$(ON_CPU) pytest -n 2 --dist worksteal
 
 test-slow: $(READY) ## the tests that the default suite leaves out (hours)
 	$(ON_CPU) pytest -m slow
