@@ -167,7 +167,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The folder of the tiny experiment, run from nothing by real Snakemake; once for all test processes."""
-    from snakes import snakemake
+    from snakes import TINY, checked, snakemake
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -177,7 +177,7 @@ def finished(tmp_path_factory):
         if not (folder / "said").exists():
             folder.mkdir()
             (folder / "config").symlink_to(PROJECT / "config")
-            code, said = snakemake(folder)
+            code, said = snakemake(folder, config=checked(folder, TINY))
             assert code == 0, said
             (folder / "said").write_text(said)
     return folder

@@ -187,8 +187,10 @@ def test_a_few_faults_change_nothing(finished, tmp_path):
 def test_a_second_snakemake_is_kept_out(tmp_path):
     (tmp_path / "config").symlink_to(PROJECT / "config")
     run = Run(tmp_path, checked(tmp_path, TINY))
-    assert run.wait_for_training()
+    while not list(tmp_path.glob(".snakemake/locks/*")):
+        assert run.snakemake.poll() is None
     code, said = snakemake(tmp_path)
+    assert run.snakemake.poll() is None
     run.hurt("kill everything")
     assert code != 0
     assert "cannot be locked" in said

@@ -41,7 +41,7 @@ def finished_import(tmp_path_factory):
     roboflow(folder / "cells")
     also = ("--report", "report.html", "--report-after-run")
     targets = (f"{STAGE}/metrics.json", "results/cells/data/import.json")
-    code, said = snakemake(folder, *also, "--", *targets, config=write(folder))
+    code, said = snakemake(folder, *also, "--", *targets, config=checked(folder, write(folder)))
     assert code == 0, said
     (folder / "said").write_text(said, encoding="utf-8")
     return folder
@@ -123,10 +123,8 @@ def test_what_is_trained_with_decides(change, folder):
     assert jobs == {"label": {"take_imported": 1}, "image": {}, "classes": {"take_imported": 2}}[change]
 
 
-SLOW = pytest.mark.slow  # the plans of all three are compared above
-
-
-@pytest.mark.parametrize("change", ["label", *(pytest.param(name, marks=SLOW) for name in CHANGES[1:])])
+@pytest.mark.slow  # the plans are compared above; test_old_results trains again after a change of the recipe
+@pytest.mark.parametrize("change", CHANGES)
 def test_the_stage_is_trained_again(change, folder):
     student = (folder / STAGE / "student.pth").read_bytes()
     config = checked(folder, change_training_data(folder, change))
@@ -135,6 +133,7 @@ def test_the_stage_is_trained_again(change, folder):
     assert (folder / STAGE / "student.pth").read_bytes() != student
 
 
+@pytest.mark.slow  # test_old_results has a validation file that was replaced
 def test_corrected_validation_annotations_train_nothing(folder):
     path = folder / "cells/valid/_annotations.coco.json"
     content = files.read_json(path)
