@@ -1,3 +1,4 @@
+import gc
 import os
 from functools import cache
 from itertools import cycle
@@ -30,6 +31,11 @@ def pytest_configure(config):
             "tested. Look at nvidia-smi; on a cluster, run this in a job with --gpus",
             returncode=1,
         )
+
+
+def pytest_collection_finish(session):
+    """mmengine collects garbage for every data set; among all objects of torch and mmdet, this takes long."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):
@@ -161,7 +167,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The folder of the tiny experiment, run from nothing by real Snakemake; once for all test processes."""
-    from snakes import snakemake
+    from snakes import TINY, checked, snakemake
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -171,7 +177,7 @@ def finished(tmp_path_factory):
         if not (folder / "said").exists():
             folder.mkdir()
             (folder / "config").symlink_to(PROJECT / "config")
-            code, said = snakemake(folder)
+            code, said = snakemake(folder, config=checked(folder, TINY))
             assert code == 0, said
             (folder / "said").write_text(said)
     return folder

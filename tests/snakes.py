@@ -1,18 +1,24 @@
 """Running real Snakemake in tests."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
 from conftest import PROJECT
 
 from mtpd import files
-from mtpd.checks import subjects
-from mtpd.experiment import identity, input_files, specs
+from mtpd.checks import problems, subjects
+from mtpd.datasets.changes import ImportStopped
+from mtpd.datasets.importing import import_dataset
+from mtpd.experiment import data_specs, folders, identity, input_files, specs
 from mtpd.experiment.folders import Layout
 from mtpd.experiment.reading import load_with_files
 from mtpd.plan import graph
@@ -23,13 +29,30 @@ TINY = PROJECT / "tests/data/tiny.yaml"
 def command(folder, *arguments, config=TINY):
     """Snakemake's command line for an experiment whose results stand in ``folder``."""
     start = ["snakemake", "-s", PROJECT / "Snakefile", "-d", folder, "--cores", "2", "--configfile", config]
-    return [*map(str, start), *arguments]
+    return [*start, *arguments]
 
 
 def snakemake(folder, *arguments, config=TINY):
     """Exit status, and all it said."""
-    done = subprocess.run(command(folder, *arguments, config=config), capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+    return run(command(folder, *arguments, config=config))
+
+
+def run(command):
+    """Exit status, and all that a command of Snakemake says, in the variables and the folder of now."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = [f"{folder}/stdout", f"{folder}/stderr"]
+        request = {"command": list(map(str, command)), "folder": os.getcwd(), "environment": dict(os.environ)}
+        server = _server()
+        print(json.dumps(request | {"stdout": said[0], "stderr": said[1]}), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return code, "".join(Path(path).read_text(encoding="utf-8") for path in said)
+
+
+@cache
+def _server():
+    """One for each test process; it ends with it, because its input ends."""
+    program = [sys.executable, PROJECT / "tests/snakemake_server.py"]
+    return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def dry_run(folder, config, *targets):
@@ -88,13 +111,38 @@ def as_checked(folder, config, **facts):
     Args: ``facts``, which the checks are to have found, besides those that every run asks for.
     """
     experiment = load_with_files(yaml.safe_load(config.read_text()), str(config), PROJECT)
+    _, passed = to_check(experiment, folder)
+    for subject in passed.to_check():
+        passed.add(subject, {"numbers": 1, "masks": False, **facts})
+    return config
+
+
+def to_check(experiment, folder):
+    """What the checks before the first job are asked, and what has passed in this working folder."""
     spec = specs.checks(experiment, Layout(experiment.experiment, experiment.dataset.name))
     for name, detector in spec["detectors"].items():
         given = [detector["file"]] if detector["file"] else []
-        detector["files"] = [*input_files.config_files(experiment.detectors[name].config), *given]
-    passed = subjects.Passed(spec, folder / "work/checks")
-    for subject in passed.to_check():
-        passed.add(subject, {"numbers": 1, "masks": False, **facts})
+        detector["files"] = [*sorted(input_files.config_files(experiment.detectors[name].config)), *given]
+    return spec, subjects.Passed(spec, folder / "work/checks")
+
+
+def found_wrong(folder, content):
+    """What the import of the data and the checks with torch find, called as Snakemake's programs do."""
+    data_specs._in_folder.cache_clear()  # another working folder may have data at the same place
+    with contextlib.chdir(folder):
+        experiment = load_with_files(content, "own.yaml", PROJECT)
+        told = data_specs.data_import(experiment.dataset)
+        try:
+            if told and not data_specs.import_report(experiment.dataset):
+                import_dataset(told, Path(folders.imported(told)), list)
+        except ImportStopped as stopped:
+            return stopped.stops
+        return problems.problems(*to_check(experiment, folder), list)
+
+
+def checked(folder, config):
+    """The experiment file, checked in this process, which has torch: Snakemake does not check it again."""
+    assert not found_wrong(folder, yaml.safe_load(config.read_text(encoding="utf-8")))
     return config
 
 

@@ -1,4 +1,7 @@
-"""Bad input, with real Snakemake: it stops before any job, says where and what, and keeps earlier results."""
+"""Bad input, with real Snakemake: it stops before any job, says where and what, and keeps earlier results.
+
+What it says of each bad file comes from functions that need torch; most files are given to these directly.
+"""
 
 import json
 import shutil
@@ -8,7 +11,7 @@ import yaml
 from bad_files import DATA, annotation, image, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
-from snakes import snakemake
+from snakes import found_wrong, snakemake
 
 from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
@@ -159,7 +162,16 @@ def test_a_file_that_is_no_yaml_is_refused(folder):
 
 
 @pytest.mark.parametrize("case", DATA)
-def test_bad_files_and_settings_are_found_before_the_first_job(case, folder, experiment):
+def test_bad_files_and_settings_are_found(case, folder, experiment):
+    spoil, words = DATA[case]
+    spoil(folder, experiment)
+    found = found_wrong(folder, experiment)
+    assert any(words in line for line in found), found
+
+
+@pytest.mark.parametrize("case", ["not-json", "too-few-objects", "checkpoint-of-another"])
+def test_bad_files_stop_snakemake_before_the_first_job(case, folder, experiment):
+    """One that the import finds, and two that the checks find."""
     spoil, words = DATA[case]
     spoil(folder, experiment)
     said = refused(folder, experiment)
@@ -179,7 +191,10 @@ def test_what_cannot_be_used_is_left_out_where_the_experiment_says_so(folder, ex
 
 
 def test_too_little_disk_space_is_reported(folder, experiment):
-    experiment["seeds"] = list(range(200_000))
+    experiment["detectors"]["student"]["config"] = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+    experiment["recipes"]["pkd"]["inherit"] = "none"
+    assert not found_wrong(folder, experiment)  # Snakemake finds what has passed, and does not check it again
+    experiment["seeds"] = list(range(5_000))
     assert "free: make room" in refused(folder, experiment)
 
 

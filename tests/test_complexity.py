@@ -9,6 +9,12 @@ from mtpd.detectors import complexity as complexity_module
 from mtpd.detectors.complexity import complexity
 
 
+@pytest.fixture(autouse=True)
+def briefly(monkeypatch):
+    """Ten runs make a time: no test here depends on how exact it is."""
+    monkeypatch.setattr(complexity_module, "MIN_SECONDS", 0)
+
+
 def test_a_rehearsal_runs_the_heads_of_a_cascade_on_few_proposals(monkeypatch):
     """Every proposal costs the same, and the configured 64 are not exceeded."""
     detector, image, gmacs = build("cascade_w32").eval(), torch.zeros(1, 3, 128, 128), {}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import PROJECT, RECIPE, build, spec, weights
 from servers import serving
-from snakes import changed, snakemake
+from snakes import changed, checked, snakemake
 
 from mtpd.detectors import configs
 from mtpd.detectors.pretrained import file_of
@@ -174,7 +174,7 @@ def test_rules_fetch_a_detector_and_a_backbone_and_a_stage_starts_from_it(site, 
     assert len(site.asked) == 4
     site.files.clear()  # the rest needs no network
     stage = "few-shapes/students/student/pkd/swin@1/seed0"
-    code, said = snakemake(tmp_path, "--", f"results/{stage}/student.pth", config=config)
+    code, said = snakemake(tmp_path, "--", f"results/{stage}/student.pth", config=checked(tmp_path, config))
     assert code == 0, said
     assert len(site.asked) == 4
     kept = backbones.path(backbone)

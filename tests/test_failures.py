@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import progressive_stage
-from snakes import changed, snakemake
+from snakes import TINY, changed, checked, snakemake
 
 from mtpd.job import failures
 from mtpd.job.errors import DivergedError
@@ -133,7 +133,10 @@ def dying(tmp_path, monkeypatch):
 
 def test_a_job_that_is_no_stage_starts_three_times(dying, tmp_path):
     count = dying("shapes.py", "os._exit(1)")
-    code, said = snakemake(tmp_path, "--retries", "5", "--", "results/few-shapes/data/val.json")
+    config = checked(tmp_path, TINY)
+    code, said = snakemake(
+        tmp_path, "--retries", "5", "--", "results/few-shapes/data/val.json", config=config
+    )
     assert code != 0
     assert count.read_text() == "..."
     assert "it has failed 3 times" in said
@@ -147,7 +150,8 @@ def test_a_stage_starts_three_times_whatever_happened_in_an_earlier_run(dying, t
     (work / failures.FINAL).write_text("ValueError: of yesterday")
     (work / failures.ERRORS).write_text('{"nodes": ["node7", "node7"], "saved": []}')
     count = dying("stage.py", "sys.modules['torch'] = None")
-    code, said = snakemake(tmp_path, "--retries", "5", "--", f"results/{folder}/student.pth")
+    config = checked(tmp_path, TINY)
+    code, said = snakemake(tmp_path, "--retries", "5", "--", f"results/{folder}/student.pth", config=config)
     assert code != 0
     assert count.read_text() == "..."
     assert re.search(

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 from conftest import PROJECT
-from snakes import TINY, changed, command, snakemake
+from snakes import TINY, changed, checked, command, snakemake
 
 from mtpd.detectors import checkpoints
 
@@ -186,9 +186,11 @@ def test_a_few_faults_change_nothing(finished, tmp_path):
 
 def test_a_second_snakemake_is_kept_out(tmp_path):
     (tmp_path / "config").symlink_to(PROJECT / "config")
-    run = Run(tmp_path, TINY)
-    assert run.wait_for_training()
+    run = Run(tmp_path, checked(tmp_path, TINY))
+    while not list(tmp_path.glob(".snakemake/locks/*")):
+        assert run.snakemake.poll() is None
     code, said = snakemake(tmp_path)
+    assert run.snakemake.poll() is None
     run.hurt("kill everything")
     assert code != 0
     assert "cannot be locked" in said

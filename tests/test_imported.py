@@ -8,7 +8,7 @@ import pytest
 from conftest import PROJECT
 from first_files import draw
 from PIL import Image
-from snakes import planned, snakemake
+from snakes import checked, planned, snakemake
 
 from mtpd import files
 from mtpd.experiment import data_specs, folders
@@ -41,7 +41,7 @@ def finished_import(tmp_path_factory):
     roboflow(folder / "cells")
     also = ("--report", "report.html", "--report-after-run")
     targets = (f"{STAGE}/metrics.json", "results/cells/data/import.json")
-    code, said = snakemake(folder, *also, "--", *targets, config=write(folder))
+    code, said = snakemake(folder, *also, "--", *targets, config=checked(folder, write(folder)))
     assert code == 0, said
     (folder / "said").write_text(said, encoding="utf-8")
     return folder
@@ -96,8 +96,8 @@ def test_what_changes_nothing_trains_nothing(change, folder):
     assert code == 0 and "Nothing to be done" in said, said
 
 
-@pytest.mark.parametrize("change", ["label", "image", "classes"])
-def test_what_is_trained_with_decides(change, folder):
+def change_training_data(folder, change):
+    """Change what a stage is trained with; the experiment file."""
     path = folder / "cells/train/_annotations.coco.json"
     options = {"classes": {"leucocyte": ["cell"]}} if change == "classes" else {}
     if change == "label":
@@ -109,22 +109,37 @@ def test_what_is_trained_with_decides(change, folder):
         with Image.open(image) as opened:
             size = opened.size
         Image.new("RGB", size, "red").save(image)
-    jobs = planned(folder, write(folder, **options), f"{STAGE}/metrics.json")
+    return write(folder, **options)
+
+
+CHANGES = ["label", "image", "classes"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_trained_with_decides(change, folder):
+    jobs = planned(folder, change_training_data(folder, change), f"{STAGE}/metrics.json")
     assert jobs.pop("train_stage") == 1
     # Of an image that shows something else, the annotations are the same.
     assert jobs == {"label": {"take_imported": 1}, "image": {}, "classes": {"take_imported": 2}}[change]
+
+
+@pytest.mark.slow  # the plans are compared above; test_old_results trains again after a change of the recipe
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_stage_is_trained_again(change, folder):
     student = (folder / STAGE / "student.pth").read_bytes()
-    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=write(folder, **options))
+    config = checked(folder, change_training_data(folder, change))
+    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=config)
     assert code == 0 and "epoch 1/1" in said and "trained already" not in said, said
     assert (folder / STAGE / "student.pth").read_bytes() != student
 
 
+@pytest.mark.slow  # test_old_results has a validation file that was replaced
 def test_corrected_validation_annotations_train_nothing(folder):
     path = folder / "cells/valid/_annotations.coco.json"
     content = files.read_json(path)
     content["annotations"][0]["bbox"] = [4, 4, 20, 10]
     files.write_json(path, content)
-    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=write(folder))
+    code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=checked(folder, write(folder)))
     assert code == 0 and "trained already: only its scores are made again" in said, said
 
 
@@ -146,14 +161,14 @@ def test_files_that_are_named_are_the_same_data(folder):
         name: {"annotations": f"cells/{at}/_annotations.coco.json", "images": f"cells/{at}"}
         for name, at in where.items()
     }
-    config = write(folder, source=None, **named)
+    config = checked(folder, write(folder, source=None, **named))
     code, said = snakemake(folder, "--", f"{STAGE}/metrics.json", config=config)
     assert code == 0 and "trained already: only its scores are made again" in said, said
 
 
 def test_a_set_that_is_named_is_divided(folder):
     train = {"annotations": "cells/train/_annotations.coco.json", "images": "cells/train"}
-    config = write(folder, source=None, train=train, val={"fraction": 0.25})
+    config = checked(folder, write(folder, source=None, train=train, val={"fraction": 0.25}))
     code, said = snakemake(folder, "--", "results/cells/data/import.json", config=config)
     assert code == 0, said
     report = files.read_json(folder / "results/cells/data/import.json")

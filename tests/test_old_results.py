@@ -7,7 +7,7 @@ import one_stage
 import pytest
 from conftest import PROJECT
 from one_stage import write
-from snakes import planned, snakemake
+from snakes import checked, planned, snakemake
 
 from mtpd import files
 
@@ -31,7 +31,7 @@ def finished_on_files(dataset, tmp_path_factory):
         shutil.copytree(dataset[split]["images"], folder / "data" / split)
         shutil.copy(dataset[split]["annotations"], folder / "data")
     (folder / "config").symlink_to(PROJECT / "config")
-    code, said = snakemake(folder, config=write(folder, experiment(folder / "data")))
+    code, said = snakemake(folder, config=checked(folder, write(folder, experiment(folder / "data"))))
     assert code == 0, said
     return folder
 
@@ -70,7 +70,7 @@ def test_results_of_other_settings_are_made_again_though_snakemake_knows_nothing
     code, said = snakemake(folder, "-n", config=faster)
     assert code == 0, said
     assert "to be made again: recipe.optimizer.lr: found 0.001, expected 0.05" in said
-    code, said = snakemake(folder, config=faster)
+    code, said = snakemake(folder, config=checked(folder, faster))
     assert code == 0, said
     assert "epoch 1/1" in said
     rows = files.read_json(folder / "results/one/rows.json")
@@ -107,7 +107,7 @@ def test_a_table_alone_refuses_results_of_other_settings(folder, finished_on_fil
     faster = experiment(finished_on_files / "data", optimizer={"type": "AdamW", "lr": 5e-2})
     only = ("--allowed-rules", "list_rows", "write_tables", "--forcerun", "list_rows", "--")
     table = "results/one/tables/main.csv"
-    code, said = snakemake(folder, *only, table, config=write(folder, faster))
+    code, said = snakemake(folder, *only, table, config=checked(folder, write(folder, faster)))
     log = (folder / "logs/one/tables/tables.log").read_text(encoding="utf-8")
     assert code != 0, said
     assert f"made with other settings than this experiment's: {STAGE}" in log
@@ -117,7 +117,7 @@ def test_a_replaced_validation_file_is_scored_and_nothing_trains(folder):
     student = (folder / STAGE / "student.pth").read_bytes()
     config = write(folder, experiment(folder / "data"))
     without_an_object(folder)
-    code, said = snakemake(folder, config=config)
+    code, said = snakemake(folder, config=checked(folder, config))
     assert code == 0, said
     assert "trained already: only its scores are made again" in said
     assert (folder / STAGE / "student.pth").read_bytes() == student
@@ -127,10 +127,14 @@ def test_a_replaced_validation_file_is_scored_and_nothing_trains(folder):
 
 
 def test_data_on_another_disk_train_nothing(folder):
-    """Nothing runs again; if it had to, the student would only be scored."""
+    forget(folder)
+    assert planned(folder, write(folder, experiment(folder / "data"))) == {}
+
+
+@pytest.mark.slow  # the test above has the same after another change
+def test_a_stage_that_has_to_run_for_data_on_another_disk_is_only_scored(folder):
     forget(folder)
     config = write(folder, experiment(folder / "data"))
-    assert planned(folder, config) == {}
-    code, said = snakemake(folder, "--forcerun", "train_stage", config=config)
+    code, said = snakemake(folder, "--forcerun", "train_stage", config=checked(folder, config))
     assert code == 0, said
     assert "trained already" in said and "epoch 1/1" not in said

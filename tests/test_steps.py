@@ -166,7 +166,9 @@ def assert_same_results(found, expected):
         torch.testing.assert_close(tensor, known[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+# In the default suite, two processes do so from the fourth step: the next test.
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
 def test_any_number_of_processes_gives_the_same_student(processes, dataset, teacher, one_process, tmp_path):
     """21 steps of 4 images, with the random masks of MGD, and batch normalisation that is trained."""
     stage = progressive_stage(dataset, teacher, **STEADY, student=SYNCED)
@@ -203,9 +205,8 @@ GFL = {
 }
 
 
-@pytest.mark.parametrize(
-    "student", [GFL, pytest.param(spec("mask_rcnn_w8"), marks=pytest.mark.slow)], ids=["gfl", "mask_rcnn"]
-)
+@pytest.mark.slow  # the default suite has two processes with the head of a RetinaNet
+@pytest.mark.parametrize("student", [GFL, spec("mask_rcnn_w8")], ids=["gfl", "mask_rcnn"])
 def test_heads_with_randomness_or_a_view_of_other_processes(student, dataset, tmp_path):
     """Two processes, interrupted in the second epoch; one goes on."""
     changes = {**STEADY, "loss": "pkd", "epochs": 2, "teachers": (), "teacher_weights": ()}
@@ -224,6 +225,7 @@ def test_heads_with_randomness_or_a_view_of_other_processes(student, dataset, tm
     assert_same_results(parts, whole)
 
 
+@pytest.mark.slow  # the default suite has the same status after a signal (test_stopping)
 def test_processes_that_stop_early_end_with_that_status(dataset, teacher, tmp_path):
     stage = progressive_stage(dataset, teacher, **STEADY)
     running = start_processes(stage, tmp_path, 2, SLURM_JOB_END_TIME="1")

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from conftest import progressive_stage
 from processes import beside, slow_checkpoints, start_processes
-from snakes import changed, command
+from snakes import changed, checked, command
 
 from mtpd.job import stopping
 
@@ -39,7 +39,7 @@ def one_stage(folder, epochs):
 def start_snakemake(folder, slow, config, stage):
     """Snakemake, in a process group of its own, once its stage writes the first checkpoint."""
     running = psutil.Popen(
-        command(folder, "--", f"results/{stage}/student.pth", config=config),
+        command(folder, "--", f"results/{stage}/student.pth", config=checked(folder, config)),
         env={**os.environ, "PYTHONPATH": beside(slow)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

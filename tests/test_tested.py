@@ -18,7 +18,7 @@ from few import FIND_ANYTHING
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from snakes import snakemake
+from snakes import checked, snakemake
 
 from mtpd import files
 from mtpd.detectors.checkpoints import CheckpointError
@@ -63,7 +63,8 @@ def reported(tmp_path_factory):
     (folder / "config").symlink_to(PROJECT / "config")
     for split, count in (("train", 8), ("valid", 4), ("test", 5)):
         draw(folder / "cells", split, count)
-    code, said = snakemake(folder, "--", *TABLES, config=one_stage.write(folder, experiment()))
+    config = checked(folder, one_stage.write(folder, experiment()))
+    code, said = snakemake(folder, "--", *TABLES, config=config)
     assert code == 0, said
     return folder
 

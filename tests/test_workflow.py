@@ -15,7 +15,7 @@ import pytest
 from conftest import PROJECT
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from snakes import TINY, changed, planned, snakemake
+from snakes import TINY, changed, checked, planned, snakemake
 
 from mtpd import files
 
@@ -68,7 +68,7 @@ def test_trained_orders_are_ranked(finished, tmp_path):
     tables, plots = (folder / f"results/tiny/{name}" for name in ("tables", "plots"))
     target = str((plots / "orders_student+both.svg").relative_to(folder))
     options = ("--rerun-triggers", "mtime", "--forcerun", "list_rows", "--", target)
-    code, said = snakemake(folder, *options, config=path)
+    code, said = snakemake(folder, *options, config=checked(folder, path))
     assert code == 0, said
     ranked = pd.read_csv(tables / "orders_student+both.csv")
     assert sorted(ranked["chain"]) == ["swin@1+wide@1", "wide@1+swin@1"]
