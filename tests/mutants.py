@@ -55,7 +55,7 @@ MUTANTS = [
     ("experiment/rows.py", "experiment.arms[arm].seeds or experiment.seeds", "experiment.seeds", "test_rows.py test_keys_count.py -k rows"),
     ("experiment/rows.py", '{"strongest": 1, "pairs": 2}', '{"strongest": 1}', "test_rows.py"),
     ("experiment/input_files.py", ', "test": dataset.test}', "}", "test_tested_tables.py -k files"),
-    ("report/tables.py", "_seed_rows(rows, tested.METRICS)", '_seed_rows(rows, "metrics.json")', "test_tested_tables.py"),
+    ("report/tables.py", "_seed_rows(rows, test_split.METRICS)", '_seed_rows(rows, "metrics.json")', "test_tested_tables.py"),
     ("report/comparison.py", "_numbers(on_test)", "_numbers(comparisons)", "test_tested_tables.py"),
     ("datasets/importing.py", 'all(item["iscrowd"] for item in content["annotations"])', 'not content["annotations"]', "test_datasets_splitting.py -k crowds"),
     ("experiment/specs.py", '"always" if stages.parent else "where-needed"', '"always"', "test_adaptors.py test_rows.py"),

@@ -185,5 +185,7 @@ def test_gpus_need_the_operators_of_mmcv(settings, tmp_path, monkeypatch):
 
 
 def test_snakemake_itself_needs_no_torch_for_keys_disk_and_schedules():
-    code = "import sys; from mtpd.checks import disk, schedules, subjects; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from mtpd.checks import disk, stage_lengths, subjects; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -18,7 +18,7 @@ from mtpd.job.stopping import Stop
 HOLD = """
 import sys
 from pathlib import Path
-from mtpd.training import lock
+from mtpd.job import lock
 from mtpd.job.errors import StoppedEarly
 from mtpd.job.stopping import Stop
 

@@ -10,6 +10,7 @@ import yaml
 from conftest import PROJECT, build
 from snakes import TINY, changed, snakemake
 
+from mtpd.data.coco import classes_to_draw
 from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints
 from mtpd.experiment import data_specs, specs
@@ -122,7 +123,7 @@ def test_classes_are_drawn_by_name_in_turns(tmp_path):
     coco = shapes.generate(tmp_path, "train", 20, 64, 0, names)
     assert [category["name"] for category in coco["categories"]] == list(names)
     assert {item["category_id"] for item in coco["annotations"]} == set(range(1, 9))
-    assert coco.classes_to_draw(str(tmp_path / "missing.json"))[:2] == ("person", "bicycle")
+    assert classes_to_draw(str(tmp_path / "missing.json"))[:2] == ("person", "bicycle")
 
 
 def test_what_a_rehearsal_writes_is_stamped(tmp_path):
