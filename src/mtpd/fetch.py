@@ -45,11 +45,12 @@ class Wanted:
     what: str
     url: str
     sha256: str
+    own_name: str = ""  # where the last part of the address is the name of other files, too
 
     @property
     def name(self) -> str:
-        """The name of the file in caches: the last part of its address."""
-        return unquote(PurePosixPath(urlsplit(self.url).path).name)
+        """The name of the file in caches."""
+        return self.own_name or unquote(PurePosixPath(urlsplit(self.url).path).name)
 
 
 def hash_in_name(url: str) -> str:

@@ -1,10 +1,14 @@
-"""Fetch a file of pretrained weights that mmdet configs name. The same call resumes."""
+"""Take a file of pretrained weights that mmdet configs name from an installed package, or fetch it.
+
+The same call resumes.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 from mtpd import fetch
+from mtpd.detectors import lite_weights
 from mtpd.detectors.pretrained import file_of
 from mtpd.experiment.folders import DOWNLOADS
 
@@ -14,6 +18,10 @@ parser.add_argument("--out", type=Path, required=True)
 args = parser.parse_args()
 
 try:
-    fetch.fetch(file_of(args.name), args.out, Path(DOWNLOADS))
+    if installed := lite_weights.package_file(args.name):
+        lite_weights.convert(args.name, installed, args.out)
+        print(f"{args.name}: taken from {installed}")
+    else:
+        fetch.fetch(file_of(args.name), args.out, Path(DOWNLOADS))
 except fetch.FetchError as error:
     sys.exit(str(error))

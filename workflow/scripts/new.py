@@ -13,6 +13,7 @@ from mtpd import files, gpus
 from mtpd.datasets import choosing, numbers, pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, images_of, import_dataset
+from mtpd.detectors.pretrained import is_obtainable
 from mtpd.experiment import chains, data_specs, folders, starter, yaml_files
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_dataset, load_with_files
@@ -20,6 +21,7 @@ from mtpd.experiment.reading import load_dataset, load_with_files
 PROJECT = Path(__file__).resolve().parents[2]
 CORES_OF_A_GPU = 8  # of another machine; a guess
 LEAST_IMAGES = 4  # to train with, of order.probe_images
+SMALL_BACKBONES = [f"timm://tf_efficientnet_lite{size}" for size in (0, 1, 2)]  # of config/detectors/lite*.py
 
 
 def main():
@@ -48,6 +50,7 @@ def main():
         classes=list(report["splits"]["train"]["classes"]),
         one_set=len({split["source"] for split in report["splits"].values()}) == 1,
         gpus=count,
+        pretrained=(pretrained := not count and all(map(is_obtainable, SMALL_BACKBONES))),
         threads=threads(args.gpus, count),
     )
     try:
@@ -58,6 +61,12 @@ def main():
     width, height = chosen["scale"]
     print(f"{target}: images of {width} x {height} pixels, {chosen['epochs']} epochs a stage")
     print(f"written for {machine(args.gpus, count)}")
+    if not count and not pretrained:
+        print(
+            "the detectors start from random weights, because those of ImageNet are not here and cannot be "
+            "fetched. With them, AP on photographs is several times as high: start again with a network, or "
+            "after: make lite-weights"
+        )
     print("look at these pictures of the data before you train:")
     print(f"  {kept / pictures.SHEET}: training images with their boxes")
     print(f"  {kept / pictures.PLOT}: objects by class, sizes")

@@ -18,6 +18,7 @@ NEAR = 0.1  # least share that the box of a mask and the object's box have in co
 # Polygons that are sound without being drawn: the same share, and the share of their own box that they fill.
 PLAINLY_NEAR, FILLED = 0.5, 0.1
 LEAST_SIDE = 2  # pixels
+FAR = 10  # sides of an image
 AT_ONCE = 10_000  # masks
 
 
@@ -152,6 +153,8 @@ def _fault(item: dict, size: tuple[int, int], changes: Changes) -> str | None:
         _drop_slivers(item, changes)
         if not item["segmentation"] or not _are_polygons(item["segmentation"]):
             return "of fewer than three points, or not finite"
+        if max(abs(value) for polygon in item["segmentation"] for value in polygon) > FAR * max(size):
+            return "that are far outside of their image"  # pycocotools would take memory for all of the way
     elif not isinstance(item["segmentation"], dict) or item["segmentation"].get("size") != [size[1], size[0]]:
         return "that are not of the size of their image"
     run = _run(item["segmentation"], size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import sys
 from pathlib import Path
 
 import mmdet
@@ -10,25 +12,61 @@ from mmdet.models.dense_heads import AnchorFreeHead, FCOSHead
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
 from torch import nn
 
+from mtpd import files
 from mtpd.detectors import patches
+from mtpd.experiment import input_files
 from mtpd.experiment.detector_schema import MMDET
+
+TIMM = "mtpd.detectors.timm_backbone"  # imported where a config needs it: it takes seconds
 
 
 def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Config:
     """The mmdet config of a detector, with heads for ``classes`` (``mmdet::x/y.py`` or a file).
 
     Augmentation of whole batches is left out, as the config's pipeline is: it would change the student's
-    images and not the teacher's.
+    images and not the teacher's. The user's own modules that it imports (``custom_imports``) lie beside it,
+    or are installed.
+
+    Raises:
+        ValueError: two configs import different files of the same name.
     """
+    own = input_files.own_modules(source)
+    for name, path in own.items():
+        _import_file(name, path)
     if source.startswith(MMDET):
         source = str(Path(mmdet.__file__).parent / ".mim/configs" / source.removeprefix(MMDET))
     config = Config.fromfile(source)
     config.merge_from_dict(copy.deepcopy(overrides))  # mmengine takes _delete_ out of them
     (config.model.get("data_preprocessor") or {}).pop("batch_augments", None)
     _set_classes(config.model, len(classes))
-    return Config({"default_scope": "mmdet", "model": config.model})
+    modules = [*own, *(config.get("custom_imports") or {}).get("imports", [])]
+    modules += [TIMM] * _has_type(config.model, "TimmBackbone")
+    import_modules_from_strings(modules)
+    imports = {"custom_imports": {"imports": list(dict.fromkeys(modules))}} if modules else {}
+    return Config({"default_scope": "mmdet", **imports, "model": config.model})
+
+
+def _import_file(name: str, path: str) -> None:
+    """Import a file under a name that mmengine then finds."""
+    file = Path(path).resolve()
+    if known := sys.modules.get(name):
+        if Path(known.__file__ or "").resolve() != file:
+            raise ValueError(f"{path}: there is another module of this name, {known.__file__}: rename one")
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[name] = module  # only now: a module that fails is imported again
+
+
+def _has_type(node, name: str) -> bool:
+    """Whether something in a config has this ``type``."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    is_it = isinstance(node, dict) and node.get("type") == name
+    return is_it or any(_has_type(child, name) for child in children)
 
 
 def _set_classes(node, count: int) -> None:
@@ -51,7 +89,13 @@ def resolved(spec: dict, hashes: dict[str, str] | None = None) -> dict:
         hashes: of the files of pretrained weights, by the names that the config gives them.
     """
     config = with_local_backbones(load_config(spec["config"], spec["overrides"], ()), hashes or {})
-    return {"model": config.model.to_dict(), "image_scale": spec["image_scale"], "taps": spec.get("taps")}
+    modules = [files.known_sha256(path) for path in input_files.own_modules(spec["config"]).values()]
+    return {
+        "model": config.model.to_dict(),
+        "image_scale": spec["image_scale"],
+        "taps": spec.get("taps"),
+        **({"modules": modules} if modules else {}),
+    }
 
 
 def build(config: Config) -> nn.Module:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.request import Request, urlopen
+
 from mmengine.runner import checkpoint as tables
 
 from mtpd import fetch
+from mtpd.detectors import lite_weights
+from mtpd.experiment import backbones
+
+SECONDS = 5  # that a server may take to answer
 
 
 def file_of(name: str) -> fetch.Wanted:
-    """The file of pretrained weights that configs call so: an address, or a name in mmengine's tables.
+    """The file of pretrained weights that configs call so: an address, or a name in a table (mmengine, timm).
 
     Raises:
         FetchError: the tables do not have the name.
     """
     scheme, _, model = name.partition("://")
     url: str | None = name
+    if scheme == "timm":
+        return _of_timm(name, model)
     if scheme in ("torchvision", "modelzoo"):
         url = tables.get_torchvision_models().get(model)
     elif scheme in ("open-mmlab", "openmmlab"):
@@ -22,3 +31,40 @@ def file_of(name: str) -> fetch.Wanted:
     if not url:
         raise fetch.FetchError(f"{name}: no such pretrained checkpoint: correct the detector's config")
     return fetch.Wanted(f"pretrained weights {name}", url, fetch.hash_in_name(url))
+
+
+def _of_timm(name: str, model: str) -> fetch.Wanted:
+    """The file of a model's weights in timm's tables.
+
+    Where they name an address besides the hub's, it mostly has a hash in it, and is taken. Files of the hub
+    all have the same name, so here they get the name of the model.
+    """
+    from timm.models import get_pretrained_cfg, is_model_pretrained  # takes seconds
+
+    if not is_model_pretrained(model):
+        raise fetch.FetchError(f"{name}: timm has no such model with weights: correct the detector's config")
+    table = get_pretrained_cfg(model)
+    what = f"pretrained weights {name} (licence: {table.license or 'not stated by timm'})"
+    if table.url:
+        return fetch.Wanted(what, table.url, fetch.hash_in_name(table.url))
+    file = table.hf_hub_filename or "model.safetensors"
+    address = f"https://huggingface.co/{table.hf_hub_id}/resolve/main/{file}"
+    return fetch.Wanted(what, address, "", f"{model}-{file}")
+
+
+def is_obtainable(name: str) -> bool:
+    """Whether pretrained weights are here, in a package or a cache, or can be fetched. Args: their name."""
+    if Path(backbones.path(name)).exists() or lite_weights.package_file(name):
+        return True
+    wanted = file_of(name)
+    if any((folder / wanted.name).exists() for folder in (fetch.cache(), fetch.torch_cache())):
+        return True
+    return any(map(_answers, fetch.addresses(wanted.url)))
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(Request(address, method="HEAD", headers={"User-Agent": "mtpd"}), timeout=SECONDS):
+            return True
+    except OSError:
+        return False

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mtpd import files
@@ -52,12 +53,14 @@ def _allow_list() -> list:
 
 
 def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
-    """Read a checkpoint as data; no code in it can run.
+    """Read a checkpoint as data; no code in it can run. Files of safetensors are data by design.
 
     Raises:
         CheckpointError: the file is damaged, or contains more than tensors, plain values and ``KNOWN``.
     """
     try:
+        if _is_safetensors(path):
+            return {"state_dict": load_file(path, device=str(map_location or "cpu"))}
         with torch.serialization.safe_globals(_allow_list()):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError:
@@ -69,6 +72,12 @@ def read_checkpoint(path: str | Path, map_location="cpu") -> dict:
     if "state_dict" in checkpoint and not _are_tensors(checkpoint["state_dict"]):
         raise _no_tensors(path, checkpoint["state_dict"])
     return checkpoint
+
+
+def _is_safetensors(path: str | Path) -> bool:
+    """Whether a file begins like those of safetensors: the length of a header in JSON, then the header."""
+    with open(path, "rb") as file:
+        return file.read(10)[8:] == b'{"'
 
 
 def _reason(path: str | Path, error: Exception) -> str:

@@ -19,9 +19,10 @@ from typing import Any
 from mtpd.experiment import chains, rows
 from mtpd.experiment.detector_schema import MMDET, Detector
 from mtpd.experiment.folders import BACKBONE
+from mtpd.experiment.plain_values import plain_value
 from mtpd.experiment.schema import Experiment
 
-SCHEMES = ("https://", "http://", "torchvision://", "modelzoo://", "open-mmlab://", "openmmlab://")
+SCHEMES = ("https://", "http://", "torchvision://", "modelzoo://", "open-mmlab://", "openmmlab://", "timm://")
 
 
 def path(name: str) -> str:
@@ -108,36 +109,13 @@ def _values(file: Path) -> dict[str, Any]:
         if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
             continue
         name = node.targets[0].id
-        value = _value(node.value, {**own, "_base_": base})
+        value = plain_value(node.value, {**own, "_base_": base})
         if name != "_base_":
             own[name] = value
             continue
         for other in [value] if isinstance(value, str) else value:
             base |= copy.deepcopy(_values(_file(other) if other.startswith(MMDET) else file.parent / other))
     return _merged(base, own)
-
-
-def _value(node: ast.expr, known: dict[str, Any]) -> Any:
-    """A plain value; None for any other."""
-    match node:
-        case ast.Constant():
-            return node.value
-        case ast.List() | ast.Tuple():
-            return [_value(item, known) for item in node.elts]
-        case ast.Dict():
-            pairs = zip(node.keys, node.values, strict=True)
-            return {_value(key, known): _value(value, known) for key, value in pairs if key}
-        case ast.Call(func=ast.Name(id="dict")):
-            return {word.arg: _value(word.value, known) for word in node.keywords if word.arg}
-        case ast.Name():
-            return copy.deepcopy(known.get(node.id))
-        case ast.Attribute():
-            owner = _value(node.value, known)
-            return owner.get(node.attr) if isinstance(owner, dict) else None
-        case ast.BinOp(op=ast.Add()):
-            both = _value(node.left, known), _value(node.right, known)
-            return "".join(both) if all(isinstance(part, str) for part in both) else None
-    return None
 
 
 def _nested(overrides: dict[str, Any]) -> dict[str, Any]:

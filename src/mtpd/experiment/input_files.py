@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import csv
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from mtpd import files
 from mtpd.experiment.detector_schema import MMDET, Checkpoint, Detector
 from mtpd.experiment.errors import ConfigError
+from mtpd.experiment.plain_values import plain_value
 from mtpd.experiment.schema import Experiment, Split
 
 PAPER_RESULTS = "config/paper/results.csv"  # of this project
@@ -103,23 +105,46 @@ def _with_shipped(detector: Detector, project: Path) -> Detector:
 
 
 def config_files(config: str) -> list[str]:
-    """The files on disk that an mmdet config is made of: itself and, by ``_base_``, what it builds on.
+    """The files on disk that an mmdet config is made of: itself, what it builds on, and own modules of both.
 
     Configs that come with mmdet are left out: its version is pinned.
 
     Raises:
         ConfigError: a file is missing, or is not Python.
     """
+    made_of = [path for file in _configs(config) for path in (file, *_modules_beside(file).values())]
+    return list(dict.fromkeys(made_of))
+
+
+def own_modules(config: str) -> dict[str, str]:
+    """The user's own modules that a config imports, by name: files beside it, or beside its ``_base_``.
+
+    Raises:
+        ConfigError: see ``config_files``.
+    """
+    return {name: path for file in _configs(config) for name, path in _modules_beside(file).items()}
+
+
+def _configs(config: str) -> list[str]:
+    """A config on disk and those that it builds on (``_base_``)."""
     if config.startswith(MMDET):
         return []
+    bases = _read(config, _bases)
+    paths = [base if base.startswith(MMDET) else str(Path(config).parent / base) for base in bases]
+    return [config, *(path for base in paths for path in _configs(base))]
+
+
+def _modules_beside(config: str) -> dict[str, str]:
+    """The files beside a config that it names in ``custom_imports``; other names are of installed modules."""
+    beside = {name: Path(config).parent / f"{name}.py" for name in _read(config, _custom_imports)}
+    return {name: str(path) for name, path in beside.items() if path.exists()}
+
+
+def _read(config: str, what: Callable[[ast.Module], list[str]]) -> list[str]:
     try:
-        bases = _bases(ast.parse(Path(config).read_text(encoding="utf-8"), config))
+        return what(ast.parse(Path(config).read_text(encoding="utf-8"), config))
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
-    made_of = [config]
-    for base in bases:
-        made_of += config_files(base if base.startswith(MMDET) else str(Path(config).parent / base))
-    return list(dict.fromkeys(made_of))
 
 
 @cache
@@ -148,3 +173,19 @@ def _bases(tree: ast.Module) -> list[str]:
             found = ast.literal_eval(node.value)
             bases += [found] if isinstance(found, str) else found
     return bases
+
+
+def _custom_imports(tree: ast.Module) -> list[str]:
+    """The modules that a config's ``custom_imports`` names.
+
+    Raises:
+        ValueError: the names are not plain strings.
+    """
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "custom_imports":
+            found = (plain_value(node.value, {}) or {}).get("imports")
+            names = [found] if isinstance(found, str) else found
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("custom_imports: expected dict(imports=['module', ...]) with plain names")
+    return names

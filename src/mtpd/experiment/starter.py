@@ -51,6 +51,7 @@ def write(
     classes: list[str],
     one_set: bool,
     gpus: int,
+    pretrained: bool,
     threads: int,
 ) -> tuple[str, dict]:
     """The text of the experiment file, and the numbers in it.
@@ -62,6 +63,7 @@ def write(
         classes: their names.
         one_set: whether the validation split is taken out of the only set there is.
         gpus: of this machine; without any, the detectors are small and the images too.
+        pretrained: whether small detectors can start from ImageNet weights.
         threads: CPU cores of a job.
     """
     sizes = LARGE if gpus else SMALL
@@ -78,6 +80,7 @@ def write(
     given = {key: value for key, value in dataset.items() if key != "scale"}
     content = {"name": name, "given": given, "train": train, "val": val, "classes": classes}
     content |= {"one_set": one_set, "gpus": gpus, "threads": threads}
+    content["pretrained"] = pretrained
     content |= {"sizes": sizes, "most_objects": most_objects, **numbers}
     return _rendered(TEMPLATE, content), numbers
 
