@@ -1,6 +1,6 @@
-"""Files from the network: resumed, tried again, looked for in caches and at mirrors.
+"""Files from the network: resumed, tried again, looked for in caches and at mirrors; needs no torch.
 
-A file gets its name only when all of it is there and its hash is right. Nothing here imports torch.
+A file gets its name only when all of it is there and its hash is right.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ class Wanted:
     own_name: str = ""  # where the last part of the address is the name of other files, too
 
     @property
-    def name(self) -> str:
-        """The name of the file in caches."""
+    def name(self) -> str:  # in caches
         return self.own_name or unquote(PurePosixPath(urlsplit(self.url).path).name)
 
 
