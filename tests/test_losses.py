@@ -2,12 +2,15 @@
 
 import math
 import re
+import sys
+import types
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtpd.distill import losses
 from mtpd.distill.losses import LOSSES
 from mtpd.distill.losses.cwd import CWD
 from mtpd.distill.losses.feature_matching import FeatureMatching
@@ -178,3 +181,11 @@ def test_finite_in_half_precision_for_large_features(name, dtype):
     s, t = (1000 * torch.randn(2, 4, 5, 5).to(dtype) for _ in range(2))
     loss = LOSSES[name]([4]).to(dtype)
     assert torch.isfinite(sum(loss([s], [t], BOXES).values()))
+
+
+def test_a_loss_may_use_another_one(monkeypatch):
+    """Its file then has two classes, and says which of them is the loss."""
+    made = types.ModuleType("mtpd.distill.losses.made_up")
+    exec("from mtpd.distill.losses.pkd import PKD\nclass MadeUp(PKD): ...\nLOSS = MadeUp", vars(made))
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    assert losses._loss("made-up") is made.MadeUp

@@ -23,13 +23,6 @@ from mtpd.detectors.initial import start_from
 from mtpd.detectors.operators import require_cuda_operators
 from mtpd.training import optimisation
 
-# A round is checked if nothing was wrong in those before: detectors are built for the classes of sound data.
-ROUNDS = (
-    ("split",),
-    ("masks",),
-    ("detector", "recipe", "pair", "inheriting", "operators"),
-)
-
 
 class Wrong(Exception):
     """The problems of a subject, a line each."""
@@ -54,16 +47,16 @@ def problems(spec: dict, passed: Passed, say: Callable[[str], None]) -> list[str
     checks, to_check = Checks(spec, say), passed.to_check()
     for kinds in ROUNDS:
         subjects = [subject for subject in to_check if subject[0] in kinds]
-        found = [line for subject in subjects for line in _problems(checks, subject, passed)]
-        if found:
-            return list(dict.fromkeys(found))
+        lines = [line for subject in subjects for line in _problems(checks, kinds, subject, passed)]
+        if lines:
+            return list(dict.fromkeys(lines))
     return []
 
 
-def _problems(checks: Checks, subject: Subject, passed: Passed) -> tuple[str, ...]:
+def _problems(checks: Checks, kinds: dict, subject: Subject, passed: Passed) -> tuple[str, ...]:
     kind, *names = subject
     try:
-        passed.add(subject, getattr(checks, kind)(*names) or {})
+        passed.add(subject, kinds[kind](checks, *names) or {})
     except Wrong as wrong:
         return wrong.lines
     except Unusable:
@@ -178,6 +171,21 @@ class Checks:
             return taps.find_taps(built, self.specs[name]["taps"])
         except Exception as error:  # also whatever its forward pass raises
             raise Wrong(f"detectors.{name}: {_first_line(error)}") from error
+
+
+# The checks by kind of subject (``subjects.keys``), in rounds. A round is checked if nothing was wrong before:
+# detectors are built for the classes of sound data.
+ROUNDS = (
+    {"split": Checks.split},
+    {"masks": Checks.masks},
+    {
+        "detector": Checks.detector,
+        "recipe": Checks.recipe,
+        "pair": Checks.pair,
+        "inheriting": Checks.inheriting,
+        "operators": Checks.operators,
+    },
+)
 
 
 def _has_masks(spec: dict) -> bool:

@@ -120,18 +120,27 @@ class Distiller(BaseModel):
         self.observer = None  # called once, with the losses of the next batch and the student's features
         frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
         object.__setattr__(self, "teachers", frozen)
-        own, *theirs = modules or [None] * (1 + len(teachers))
-        found = taps.find_taps(student, own)
+        modules = modules or [None] * (1 + len(teachers))
+        student_taps = taps.find_taps(student, modules[0])
         self.links = nn.ModuleList(
-            self._link(found, teacher, taps.find_taps(teacher, names), loss, options, adaptors)
-            for teacher, names in zip(teachers, theirs, strict=True)
+            self._link(student_taps, teacher, taps.find_taps(teacher, names), loss, options, adaptors)
+            for teacher, names in zip(teachers, modules[1:], strict=True)
         )
 
-    def _link(self, found, teacher: nn.Module, theirs, loss: str, options: dict, adaptors: str):
-        pairs = taps.pair_by_stride(found, theirs)
-        strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
+    def _link(
+        self,
+        student_taps: list[taps.Tap],
+        teacher: nn.Module,
+        teacher_taps: list[taps.Tap],
+        loss: str,
+        options: dict,
+        adaptors: str,
+    ) -> TeacherLink:
+        pairs = taps.pair_by_stride(student_taps, teacher_taps)
         print_log(
-            "distillation at strides {}; the student has {}, the teacher {}".format(*strides), "current"
+            f"distillation at strides {[tap.stride for tap, _ in pairs]}; the student has "
+            f"{[tap.stride for tap in student_taps]}, the teacher {[tap.stride for tap in teacher_taps]}",
+            "current",
         )
         defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
         return TeacherLink(pairs, loss, {**defaults, **options}, adaptors)
