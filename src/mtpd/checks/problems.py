@@ -173,8 +173,8 @@ class Checks:
             raise Wrong(f"detectors.{name}: {_first_line(error)}") from error
 
 
-# The checks by kind of subject (``subjects.keys``), in rounds: one is checked if nothing was wrong before it, as
-# detectors are built for the classes of sound data.
+# The checks by kind of subject (``subjects.keys``), in rounds: one is checked if nothing was wrong before it,
+# as detectors are built for the classes of sound data.
 ROUNDS = (
     {"split": Checks.split},
     {"masks": Checks.masks},
