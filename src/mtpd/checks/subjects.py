@@ -66,6 +66,6 @@ class Passed:
         files.write_json(self._files[subject], facts)
 
     def facts(self, *subject: str) -> dict:
-        """Of a subject; nothing if it has not passed."""
+        """What the check of a subject remembered; nothing if it has not passed."""
         file = self._files.get(subject)
         return files.read_json(file) if file and file.exists() else {}
