@@ -13,7 +13,7 @@ from torch import nn
 
 from mtpd import files
 from mtpd.checks import counts, usage
-from mtpd.checks.subjects import Passed, Subject
+from mtpd.checks.subjects import Kind, Passed, Subject
 from mtpd.checks.trainable import try_loss
 from mtpd.data import coco
 from mtpd.datasets import shapes
@@ -45,18 +45,18 @@ def problems(spec: dict, passed: Passed, say: Callable[[str], None]) -> list[str
         say: takes lines of progress.
     """
     checks, to_check = Checks(spec, say), passed.to_check()
-    for kinds in ROUNDS:
-        subjects = [subject for subject in to_check if subject[0] in kinds]
-        lines = [line for subject in subjects for line in _problems(checks, kinds, subject, passed)]
-        if lines:
-            return list(dict.fromkeys(lines))
+    for methods in ROUNDS:
+        subjects = [subject for subject in to_check if subject[0] in methods]
+        found = [line for subject in subjects for line in _problems(checks, methods, subject, passed)]
+        if found:
+            return list(dict.fromkeys(found))
     return []
 
 
-def _problems(checks: Checks, kinds: dict, subject: Subject, passed: Passed) -> tuple[str, ...]:
+def _problems(checks: Checks, methods: Round, subject: Subject, passed: Passed) -> tuple[str, ...]:
     kind, *names = subject
     try:
-        passed.add(subject, kinds[kind](checks, *names) or {})
+        passed.add(subject, methods[kind](checks, *names) or {})
     except Wrong as wrong:
         return wrong.lines
     except Unusable:
@@ -173,17 +173,19 @@ class Checks:
             raise Wrong(f"detectors.{name}: {_first_line(error)}") from error
 
 
-# The checks by kind of subject (``subjects.keys``), in rounds: one is checked if nothing was wrong before it,
-# as detectors are built for the classes of sound data.
-ROUNDS = (
-    {"split": Checks.split},
-    {"masks": Checks.masks},
+Round = dict[Kind, Callable[..., dict | None]]
+
+# What checks a subject, by its kind. A round is checked if nothing was wrong in those before: detectors are
+# built for the classes of sound data.
+ROUNDS: tuple[Round, ...] = (
+    {Kind.SPLIT: Checks.split},
+    {Kind.MASKS: Checks.masks},
     {
-        "detector": Checks.detector,
-        "recipe": Checks.recipe,
-        "pair": Checks.pair,
-        "inheriting": Checks.inheriting,
-        "operators": Checks.operators,
+        Kind.DETECTOR: Checks.detector,
+        Kind.RECIPE: Checks.recipe,
+        Kind.PAIR: Checks.pair,
+        Kind.INHERITING: Checks.inheriting,
+        Kind.OPERATORS: Checks.operators,
     },
 )
 

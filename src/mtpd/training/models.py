@@ -51,10 +51,11 @@ def student_and_teachers(
         teachers,
         loss=loss["name"],
         options=loss["options"],
-        modules=[spec["taps"] for spec in (stage.student, *stage.teachers)],
+        adaptors=loss["adaptors"],
+        student_modules=stage.student["taps"],
+        teacher_modules=[spec["taps"] for spec in stage.teachers],
         scales=stage.teacher_scales(),
         device=get_device(),
-        adaptors=loss["adaptors"],
     )
     return distiller, took
 
