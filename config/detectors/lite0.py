@@ -18,5 +18,5 @@ model = dict(
         stacked_convs=2,
         anchor_generator=dict(octave_base_scale=3, scales_per_octave=2, strides=[8, 16, 32, 64]),
     ),
-    test_cfg=dict(max_per_img=50, nms_pre=500),
+    test_cfg=dict(max_per_img=50, nms_pre=200),
 )
