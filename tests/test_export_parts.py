@@ -15,7 +15,7 @@ from mtpd.export import agreement, predict
 from mtpd.export.agreement import Agreement
 from mtpd.export.export import export
 from mtpd.export.graph import pasted
-from mtpd.export.support import ExportError, require_supported
+from mtpd.export.support import KNOWN, ExportError, require_supported
 
 SIZE = (100, 200)
 seeds = st.integers(0, 2**32 - 1)
@@ -140,9 +140,13 @@ REFUSED = {
         (spec("cascade_w32")["config"], {}),
         "roi_head: found CascadeRoIHead, expected StandardRoIHead",
     ),
-    "gfl": (
-        ("mmdet::gfl/gfl_r50_fpn_1x_coco.py", {}),
-        "bbox_head: GFLHead has a post-processing of its own",
+    "rtmdet-ins": (
+        ("mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py", {}),
+        "bbox_head: RTMDetInsSepBNHead has a post-processing of its own",
+    ),
+    "rpn": (
+        ("mmdet::rpn/rpn_r50_fpn_1x_coco.py", {}),
+        "bbox_head: RPNHead has a post-processing of its own",
     ),
     "detr": (
         ("mmdet::detr/detr_r50_8xb2-150e_coco.py", {}),
@@ -164,7 +168,7 @@ def test_other_detectors_are_refused_by_the_part(detector, said):
     with pytest.raises(ExportError) as error:
         require_supported(built(*detector))
     assert said in str(error.value)
-    assert "RetinaNet, ATSS, FCOS, RepPoints, Faster R-CNN and Mask R-CNN" in str(error.value)
+    assert KNOWN in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["r18_w8", "reppoints_w8", "mask_rcnn_w8"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mmcv.ops import DeformConv2d, RoIAlign
 from mmdet.models.data_preprocessors import DetDataPreprocessor
-from mmdet.models.dense_heads import RepPointsHead, RPNHead
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads import RPNHead
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
@@ -13,9 +12,12 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder, DistancePointBBoxCoder
 from torch import nn
 
+from mtpd.export.heads import reader
+
 OPERATORS = (DeformConv2d, RoIAlign)  # of mmcv, which are replaced
 CODERS = (DeltaXYWHBBoxCoder, DistancePointBBoxCoder)
-LIMIT = "export knows RetinaNet, ATSS, FCOS, RepPoints, Faster R-CNN and Mask R-CNN (docs/export.md)"
+KNOWN = "RetinaNet, ATSS, FCOS, GFL, RepPoints, RTMDet, YOLOX, Faster R-CNN and Mask R-CNN"
+LIMIT = f"export knows {KNOWN} (docs/export.md)"
 
 
 class ExportError(ValueError):
@@ -48,13 +50,10 @@ def _unsupported(detector: nn.Module):
 
 
 def _in_one_stage(head: nn.Module):
-    if not isinstance(head, RepPointsHead):
-        if not isinstance(head, BaseDenseHead):
-            yield f"bbox_head: found {type(head).__name__}, expected a dense head"
-            return
-        if type(head)._predict_by_feat_single is not BaseDenseHead._predict_by_feat_single:
-            yield f"bbox_head: {type(head).__name__} has a post-processing of its own"
-            return
+    if reader(head) is None:
+        yield f"bbox_head: {type(head).__name__} has a post-processing of its own"
+        return
+    if hasattr(head, "bbox_coder"):
         yield from _unknown_coder("bbox_head", head.bbox_coder)
     yield from _unknown_settings("test_cfg", head.test_cfg)
 
