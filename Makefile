@@ -77,7 +77,7 @@ export: $(READY) ## a student as ONNX: STUDENT=.../student.pth CONFIG=my.yaml
 	@echo "model, program and card: $(STUDENT:student.pth=export)"
 
 study: $(READY) ## a study of config/studies: STUDY=main (minutes to hours)
-	@$(if $(wildcard config/studies/$(STUDY).yaml),,$(error no such study: '$(STUDY)'; there are: $(basename $(notdir $(wildcard config/studies/*.yaml)))))
+	@$(if $(filter-out config/studies/shapes.yaml,$(wildcard config/studies/$(STUDY).yaml)),,$(error no such study: '$(STUDY)'; there are: $(filter-out shapes,$(basename $(notdir $(wildcard config/studies/*.yaml))))))
 	snakemake --cores $(CORES) --configfile config/studies/$(STUDY).yaml
 	@echo "tables and plots: results/study-$(STUDY)"
 

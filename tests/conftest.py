@@ -100,7 +100,7 @@ def build(name, seed=0):
     """A detector of the demo, freshly initialised, by the name of its config file."""
     config = configs.load_config(str(PROJECT / f"config/detectors/{name}.py"), {}, shapes.CLASSES)
     torch.manual_seed(seed)
-    detector = configs.build(config)
+    detector = configs.build(configs.without_pretraining(config))
     detector.init_weights()
     return detector
 

@@ -102,6 +102,7 @@ WHERE_FROM = "says where a file comes from, whose content counts"
 RESOURCES = "how fast, not what"
 NO_RESULT = {
     "include": "what is merged counts (tests/test_includes.py)",
+    "recipes.*.base": "the keys that it brings count (tests/test_bases.py)",
     "experiment": "a name of folders",
     "dataset.name": "a name of folders",
     "dataset.source": WHERE_FROM,

@@ -11,7 +11,7 @@ from conftest import PROJECT, build, spec
 from mmengine.config import Config
 
 from mtpd.checks import disk, problems
-from mtpd.checks.subjects import Passed
+from mtpd.checks.subjects import Kind, Passed
 from mtpd.checks.trainable import try_loss
 from mtpd.datasets import shapes
 from mtpd.detectors import configs, operators
@@ -45,6 +45,11 @@ def settings(dataset):
         "ordered": True,
         "gpus": 0,
     }
+
+
+def test_every_kind_of_subject_is_checked_in_one_round():
+    """A kind that stood in no round would be left out without a word."""
+    assert sorted(kind for methods in problems.ROUNDS for kind in methods) == sorted(Kind)
 
 
 def check(settings, folder):

@@ -16,7 +16,7 @@ FOLDERS = ("benchmarks", "config", "docs", "envs", "slurm", "src", "tests", "wor
 STOCK = Path(mmdet.__file__).parent / ".mim"  # mmdet's configs and tools
 NAMED = {"STUDY": "config/studies/{}.yaml", "ROW": "benchmarks/{}.py"}  # files that variables of make name
 SOURCES = (".py", ".smk", ".yaml")
-MADE = ("my.yaml", "cells.yaml", "data.yaml", "envs/mtpd.sif", "predict.py")  # by the reader
+MADE = ("my.yaml", "cells.yaml", "data.yaml", "envs/mtpd.sif", "predict.py", "my_neck.py")  # by the reader
 
 
 def problems(text):

@@ -2,12 +2,16 @@
 
 import copy
 import dataclasses
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import PROJECT, progressive_stage, spec
 
+from mtpd import files
 from mtpd.training.settings import Stage
 
 NO_INFLUENCE = {("workers",), ("trackers",), ("made_with",)}
@@ -125,3 +129,24 @@ def test_imported_data_count_by_their_content(full, tmp_path):
     other.write_text(Path(path).read_text(encoding="utf-8") + " ", encoding="utf-8")
     assert fingerprint("one", path) != fingerprint("another", path)
     assert fingerprint("one", path) == fingerprint("one", str(other))
+
+
+def test_an_edit_of_the_code_starts_no_half_trained_stage_over(dataset, teacher, tmp_path):
+    """A line more in every file of every package; what trains otherwise has another results version."""
+    library = tmp_path / "src/mtpd"
+    shutil.copytree(PROJECT / "src/mtpd", library)
+    packages = [path for path in library.iterdir() if path.is_dir() and (path / "__init__.py").exists()]
+    assert {"datasets", "job", "plan", "training"} <= {path.name for path in packages}
+    for package in packages:
+        for path in package.glob("*.py"):
+            path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
+    stage = progressive_stage(dataset, teacher)
+    files.write_json(tmp_path / "stage.json", dataclasses.asdict(stage))
+    code = (
+        "import sys, mtpd.job.lock; from mtpd import files; from mtpd.training.settings import Stage;"
+        "assert mtpd.job.lock.EDITED; print(Stage(**files.read_json(sys.argv[1])).fingerprint())"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "stage.json"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.split()[-1] == stage.fingerprint()

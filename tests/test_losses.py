@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtpd.distill.losses import LOSSES
+from mtpd.distill import losses
+from mtpd.distill.losses import LOSSES, loss_class
 from mtpd.distill.losses.cwd import CWD
 from mtpd.distill.losses.feature_matching import FeatureMatching
 from mtpd.distill.losses.mgd import MGD
@@ -178,3 +179,13 @@ def test_finite_in_half_precision_for_large_features(name, dtype):
     s, t = (1000 * torch.randn(2, 4, 5, 5).to(dtype) for _ in range(2))
     loss = LOSSES[name]([4]).to(dtype)
     assert torch.isfinite(sum(loss([s], [t], BOXES).values()))
+
+
+def test_a_file_that_imports_another_loss_keeps_its_own(tmp_path, monkeypatch):
+    """The other one stands first among the file's names, and has ``defaults``, too."""
+    text = "from mtpd.distill.losses.pkd import PKD\n\n\nclass Sharper(PKD):\n    pass\n\n\nLOSS = Sharper\n"
+    (tmp_path / "built_on_another.py").write_text(text)
+    monkeypatch.setattr(losses, "__path__", [*losses.__path__, str(tmp_path)])
+    found = loss_class("built-on-another")
+    assert found.__name__ == "Sharper"
+    assert issubclass(found, PKD)

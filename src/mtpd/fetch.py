@@ -156,7 +156,7 @@ def _in_cache(wanted: Wanted) -> Path | None:
 
 
 def _into_cache(wanted: Wanted, partial: Path) -> None:
-    """For the next experiment; that the cache cannot be written is no error."""
+    """Keep a file for other experiments; a cache that cannot be written is no error."""
     try:
         files.copy_checked(partial, cache() / wanted.name, wanted.sha256)
     except OSError as error:

@@ -140,7 +140,7 @@ def fingerprint(content: Any) -> str:
 
 
 def fingerprint_of(*parts: Any) -> str:
-    """The same of parts that together are too large for one text."""
+    """The fingerprint of parts that together are too large for one text."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mtpd.checks.subjects import Passed
+from mtpd.checks.subjects import Kind, Passed
 
 COCO_SCORES = 100  # detections of one class in an image
 LEAST_TO_ORDER = 2  # training images, one for each half
@@ -44,7 +44,7 @@ def problems(spec: dict, passed: Passed) -> list[str]:
         spec: of ``mtpd.experiment.specs.checks``.
         passed: the checks of the same spec; they know how many there are.
     """
-    images = passed.facts("split", "train").get("images", LEAST_TO_ORDER)
+    images = passed.facts(Kind.SPLIT, "train").get("images", LEAST_TO_ORDER)
     if not spec["ordered"] or images >= LEAST_TO_ORDER:
         return []
     return [
@@ -56,7 +56,7 @@ def problems(spec: dict, passed: Passed) -> list[str]:
 def used(passed: Passed) -> Iterator[str]:
     """What is trained and scored with, a line for each split."""
     for name in SPLITS:
-        if line := passed.facts("split", name).get("used"):
+        if line := passed.facts(Kind.SPLIT, name).get("used"):
             yield f"{name}: {line}"
 
 
@@ -66,9 +66,9 @@ def warnings(spec: dict, passed: Passed) -> Iterator[str]:
     Args:
         spec, passed: as for ``problems``; the checks know the limits, too.
     """
-    known = {name: passed.facts("split", name).get("most") for name in SPLITS}
+    known = {name: passed.facts(Kind.SPLIT, name).get("most") for name in SPLITS}
     for name in spec["detectors"]:
-        for key, limit in passed.facts("detector", name).get("limits", {}).items():
+        for key, limit in passed.facts(Kind.DETECTOR, name).get("limits", {}).items():
             above = {
                 split: found["objects"]
                 for split, found in known.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mtpd.checks.subjects import Passed
+from mtpd.checks.subjects import Kind, Passed
 
 CHECKPOINTS = 2  # kept of a stage, to resume from
 LEARNT = 1.3  # adaptors and learnt parts of the loss too: with MGD and RetinaNet-R50, 1.16 times the student
@@ -33,10 +33,10 @@ def problems(spec: dict, passed: Passed, stages: dict[str, int]) -> list[str]:
 
 def _bytes(spec: dict, passed: Passed, student: str) -> int:
     """What a stage of this student writes."""
-    facts = passed.facts("detector", student)
+    facts = passed.facts(Kind.DETECTOR, student)
     if not facts:
         return 0
-    images = spec["dataset"]["val_images"] or passed.facts("split", "val").get("images", 0)
+    images = spec["dataset"]["val_images"] or passed.facts(Kind.SPLIT, "val").get("images", 0)
     return stage_bytes(facts["numbers"], facts["masks"], images, list(spec["recipes"].values()))
 
 

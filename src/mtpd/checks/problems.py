@@ -13,7 +13,7 @@ from torch import nn
 
 from mtpd import files
 from mtpd.checks import counts, usage
-from mtpd.checks.subjects import Passed, Subject
+from mtpd.checks.subjects import Kind, Passed, Subject
 from mtpd.checks.trainable import try_loss
 from mtpd.data import coco
 from mtpd.datasets import shapes
@@ -22,13 +22,6 @@ from mtpd.detectors.inherit import InheritError, inherit
 from mtpd.detectors.initial import start_from
 from mtpd.detectors.operators import require_cuda_operators
 from mtpd.training import optimisation
-
-# A round is checked if nothing was wrong in those before: detectors are built for the classes of sound data.
-ROUNDS = (
-    ("split",),
-    ("masks",),
-    ("detector", "recipe", "pair", "inheriting", "operators"),
-)
 
 
 class Wrong(Exception):
@@ -52,18 +45,18 @@ def problems(spec: dict, passed: Passed, say: Callable[[str], None]) -> list[str
         say: takes lines of progress.
     """
     checks, to_check = Checks(spec, say), passed.to_check()
-    for kinds in ROUNDS:
-        subjects = [subject for subject in to_check if subject[0] in kinds]
-        found = [line for subject in subjects for line in _problems(checks, subject, passed)]
+    for methods in ROUNDS:
+        subjects = [subject for subject in to_check if subject[0] in methods]
+        found = [line for subject in subjects for line in _problems(checks, methods, subject, passed)]
         if found:
             return list(dict.fromkeys(found))
     return []
 
 
-def _problems(checks: Checks, subject: Subject, passed: Passed) -> tuple[str, ...]:
+def _problems(checks: Checks, methods: Round, subject: Subject, passed: Passed) -> tuple[str, ...]:
     kind, *names = subject
     try:
-        passed.add(subject, getattr(checks, kind)(*names) or {})
+        passed.add(subject, methods[kind](checks, *names) or {})
     except Wrong as wrong:
         return wrong.lines
     except Unusable:
@@ -178,6 +171,23 @@ class Checks:
             return taps.find_taps(built, self.specs[name]["taps"])
         except Exception as error:  # also whatever its forward pass raises
             raise Wrong(f"detectors.{name}: {_first_line(error)}") from error
+
+
+Round = dict[Kind, Callable[..., dict | None]]
+
+# What checks a subject, by its kind. A round is checked if nothing was wrong in those before: detectors are
+# built for the classes of sound data.
+ROUNDS: tuple[Round, ...] = (
+    {Kind.SPLIT: Checks.split},
+    {Kind.MASKS: Checks.masks},
+    {
+        Kind.DETECTOR: Checks.detector,
+        Kind.RECIPE: Checks.recipe,
+        Kind.PAIR: Checks.pair,
+        Kind.INHERITING: Checks.inheriting,
+        Kind.OPERATORS: Checks.operators,
+    },
+)
 
 
 def _has_masks(spec: dict) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from mtpd.checks.subjects import Passed
+from mtpd.checks.subjects import Kind, Passed
 from mtpd.training import schedules
 
 
@@ -17,7 +17,7 @@ def warnings(spec: dict, passed: Passed, shortest: dict[str, int]) -> list[str]:
         passed: the checks of the same spec; they know how many training images there are.
         shortest: epochs of the shortest stage, by recipe.
     """
-    images = spec["dataset"]["train_images"] or passed.facts("split", "train").get("images")
+    images = spec["dataset"]["train_images"] or passed.facts(Kind.SPLIT, "train").get("images")
     lines = []
     for name, epochs in shortest.items():
         recipe = spec["recipes"][name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +12,18 @@ from mtpd import files
 
 PACKAGES = ("mtpd", "torch", "onedl-mmcv", "onedl-mmdetection")  # whose versions decide, too
 Subject = tuple[str, ...]  # its kind and the names that it concerns
+
+
+class Kind(StrEnum):
+    """The kinds of subjects; ``mtpd.checks.problems.ROUNDS`` has the check of each."""
+
+    SPLIT = "split"
+    MASKS = "masks"
+    DETECTOR = "detector"
+    RECIPE = "recipe"
+    PAIR = "pair"
+    INHERITING = "inheriting"
+    OPERATORS = "operators"
 
 
 def keys(spec: dict) -> dict[Subject, str]:
@@ -26,17 +39,17 @@ def keys(spec: dict) -> dict[Subject, str]:
     if not dataset["generated"]:
         splits = {name: dataset[name]["content"] for name in ("train", "val")}
         used = [dataset["skip_empty_images"], dataset["min_image_side"]]
-        depends |= {("split", name): [split, used] for name, split in splits.items()}
-        depends |= {("masks", name): [split, detectors] for name, split in splits.items()}
+        depends |= {(Kind.SPLIT, name): [split, used] for name, split in splits.items()}
+        depends |= {(Kind.MASKS, name): [split, detectors] for name, split in splits.items()}
         classes = splits["train"]
     if path := dataset.get("stands_in_for"):
         classes = _changed([path]) if os.path.exists(path) else path
-    depends |= {("detector", name): [found, classes] for name, found in detectors.items()}
-    depends |= {("recipe", name): recipe for name, recipe in spec["recipes"].items()}
-    for kind, pairs in (("pair", spec["pairs"]), ("inheriting", spec["inherits"])):
+    depends |= {(Kind.DETECTOR, name): [found, classes] for name, found in detectors.items()}
+    depends |= {(Kind.RECIPE, name): recipe for name, recipe in spec["recipes"].items()}
+    for kind, pairs in ((Kind.PAIR, spec["pairs"]), (Kind.INHERITING, spec["inherits"])):
         depends |= {(kind, *pair): [*(detectors[name] for name in pair), classes] for pair in pairs}
     if spec["gpus"]:
-        depends[("operators",)] = _changed(_operators())
+        depends[(Kind.OPERATORS,)] = _changed(_operators())
     versions = {name: version(name) for name in PACKAGES}
     return {subject: files.fingerprint([subject, found, versions]) for subject, found in depends.items()}
 
@@ -66,6 +79,6 @@ class Passed:
         files.write_json(self._files[subject], facts)
 
     def facts(self, *subject: str) -> dict:
-        """Of a subject; nothing if it has not passed."""
+        """What the check of a subject remembered; nothing if it has not passed."""
         file = self._files.get(subject)
         return files.read_json(file) if file and file.exists() else {}

@@ -67,7 +67,7 @@ class Changes:
         return [f"{self.where}: {line}" for line in found + self.notes]
 
     def summary(self) -> dict:
-        """The same for a JSON file."""
+        """The changes as a dictionary, for a JSON file."""
         return {"listed": self.totals, "put_right": self.right, "left_out": self.left, "notes": self.notes}
 
     def refuse_changes(self) -> None:

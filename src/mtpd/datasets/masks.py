@@ -74,7 +74,7 @@ def _is_polygon(polygon) -> bool:
 
 
 def polygon_area(polygon: list[float]) -> float:
-    """Of a polygon x1, y1, x2, y2, ..."""
+    """The area of a polygon x1, y1, x2, y2, ..., pixels."""
     xs, ys = polygon[::2], polygon[1::2]
     ahead, back = map(mul, xs, ys[1:] + ys[:1]), map(mul, xs[1:] + xs[:1], ys)
     return abs(sum(map(sub, ahead, back))) / 2

@@ -65,7 +65,7 @@ def _in_rows(tiles: list[Image.Image]) -> Image.Image:
 
 
 def _chosen(content: dict) -> list[dict]:
-    """In each turn, an image with the class that was chosen least often."""
+    """Images to show: in each turn, one with the class that was chosen least often."""
     images = {image["id"]: image for image in content["images"]}
     classes = {}
     for item in content["annotations"]:

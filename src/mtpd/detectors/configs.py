@@ -116,14 +116,14 @@ def kind(detector: nn.Module) -> str:
 
 
 def without_pretraining(config: Config) -> Config:
-    """The same detector without pretrained weights to download, for loading a checkpoint."""
+    """The config of a detector without its pretrained weights, for loading a checkpoint."""
     config = Config(config.to_dict())
     _drop_pretrained(config.model)
     return config
 
 
 def with_local_backbones(config: Config, paths: dict[str, str]) -> Config:
-    """The same detector, whose pretrained weights of these names are read from these paths."""
+    """The config of a detector with the paths of its pretrained weights in place of their names."""
     config = Config(config.to_dict())
     _replace_pretrained(config.model, paths)
     return config

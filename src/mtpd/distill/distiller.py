@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
@@ -43,6 +45,10 @@ def _adaptor(own: int, theirs: int, kind: str) -> nn.Module:
         nn.init.dirac_(adaptor.weight)
         nn.init.zeros_(adaptor.bias)
     return adaptor
+
+
+def _strides(found: Iterable[taps.Tap]) -> list[int]:
+    return [tap.stride for tap in found]
 
 
 def _relative(samples: list, shape) -> list[Tensor]:
@@ -96,7 +102,8 @@ class Distiller(BaseModel):
         teachers: mmdet detectors with their weights; moved to ``device``.
         loss: key of ``LOSSES``.
         options: keyword arguments of the loss.
-        modules: names of the modules to read, for the student and each teacher; None finds them.
+        student_modules: names of the student's modules to read; None finds them.
+        teacher_modules: the same of each teacher; by default, they are found.
         scales: scale of the images that each teacher sees, relative to the student's; a batch has them at
             every scale (``mtpd.data.views``).
         device: of the teachers (the runner moves the student).
@@ -110,7 +117,9 @@ class Distiller(BaseModel):
         teachers: list[nn.Module],
         loss: str,
         options: dict[str, float],
-        modules: list[list[str] | None] | None = None,
+        *,
+        student_modules: list[str] | None = None,
+        teacher_modules: list[list[str] | None] | None = None,
         scales: list[float] | None = None,
         device: str = "cpu",
         adaptors: str = "where-needed",
@@ -120,18 +129,27 @@ class Distiller(BaseModel):
         self.observer = None  # called once, with the losses of the next batch and the student's features
         frozen = tuple(teacher.to(device).eval().requires_grad_(False) for teacher in teachers)
         object.__setattr__(self, "teachers", frozen)
-        own, *theirs = modules or [None] * (1 + len(teachers))
-        found = taps.find_taps(student, own)
+        student_taps = taps.find_taps(student, student_modules)
+        given = zip(teachers, teacher_modules or [None] * len(teachers), strict=True)
         self.links = nn.ModuleList(
-            self._link(found, teacher, taps.find_taps(teacher, names), loss, options, adaptors)
-            for teacher, names in zip(teachers, theirs, strict=True)
+            self._link(student_taps, teacher, taps.find_taps(teacher, modules), loss, options, adaptors)
+            for teacher, modules in given
         )
 
-    def _link(self, found, teacher: nn.Module, theirs, loss: str, options: dict, adaptors: str):
-        pairs = taps.pair_by_stride(found, theirs)
-        strides = [[tap.stride for tap in side] for side in ([s for s, _ in pairs], found, theirs)]
+    def _link(
+        self,
+        student_taps: list[taps.Tap],
+        teacher: nn.Module,
+        teacher_taps: list[taps.Tap],
+        loss: str,
+        options: dict[str, float],
+        adaptors: str,
+    ) -> TeacherLink:
+        pairs = taps.pair_by_stride(student_taps, teacher_taps)
         print_log(
-            "distillation at strides {}; the student has {}, the teacher {}".format(*strides), "current"
+            f"distillation at strides {_strides(tap for tap, _ in pairs)}; the student has "
+            f"{_strides(student_taps)}, the teacher {_strides(teacher_taps)}",
+            "current",
         )
         defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
         return TeacherLink(pairs, loss, {**defaults, **options}, adaptors)

@@ -28,7 +28,7 @@ def made_with(spec: dict) -> dict:
 
 
 def trained_with(spec: dict) -> dict:
-    """The same of a stage, without what changes no weight."""
+    """The settings that decide the weights of a stage: ``made_with`` without what only scores."""
     return {
         name: {key: value for key, value in part.items() if key not in ONLY_SCORING[name]}
         if name in ONLY_SCORING

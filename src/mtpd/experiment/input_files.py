@@ -76,7 +76,7 @@ def downloadable(experiment: Experiment) -> dict[str, list[str]]:
 
 
 def data_to_fetch(experiment: Experiment) -> dict[str, list[str]]:
-    """Those of them that are missing. A folder that has files is the user's, and is left as it is."""
+    """The folders of data to download: those that are missing. A folder with files is left as it is."""
     return {
         folder: paths
         for folder, paths in downloadable(experiment).items()

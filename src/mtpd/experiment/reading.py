@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mtpd.experiment import chains, consistency, includes, input_files, rows, yaml_files
+from mtpd.experiment import bases, chains, consistency, includes, input_files, rows, yaml_files
 from mtpd.experiment.errors import ConfigError, expected
 from mtpd.experiment.rehearsal import rehearsed
 from mtpd.experiment.schema import Dataset, Experiment
@@ -36,8 +36,9 @@ def load_experiment(config: dict[str, Any], source: str = "config") -> Experimen
 
 def _with_known_names(config: dict[str, Any], source: str) -> Experiment:
     """An experiment of which every key is sound by itself, and every name refers to something."""
+    whole = bases.with_bases(config, source)
     try:
-        experiment = Experiment.model_validate(config)
+        experiment = Experiment.model_validate(whole)
     except ValidationError as error:
         # A list without its wrong items is too short for pydantic, too.
         wrong = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]

@@ -60,6 +60,12 @@ class Schedule(Model):
 class Recipe(Model):
     """How a stage trains the student."""
 
+    base: Name | None = Field(
+        None,
+        exclude=True,  # its keys are written out before (``bases.with_bases``), so it is always None
+        description="another recipe, whose keys this one has, too; a key that is given here replaces that "
+        "of the base as a whole",
+    )
     loss: Loss | None = Field(None, description="distillation loss; none for training without a teacher")
     inherit: Name = Field(
         "first",

@@ -78,7 +78,7 @@ def _small(scale: tuple[int, int]) -> tuple[int, int]:
 
 
 def _detector(detector: Detector, layout: Layout, name: str) -> Detector:
-    """With its checkpoints if they are on disk; else without a source, so weights are random."""
+    """A detector with its checkpoints if they are on disk, else with random weights."""
     if not detector.train:
         return _if_there(detector, layout.detector(name, "weights.pth"))
     initial = detector.initial and _if_there(detector.initial, layout.detector(name, "initial.pth"))
@@ -103,7 +103,7 @@ def _recipe(recipe: Recipe) -> Recipe:
 
 
 def _arm(experiment: Experiment, name: str) -> Arm:
-    """With one epoch a stage, and the experiment's seeds, so that arms and their controls still share one."""
+    """An arm with one epoch a stage, and the seeds of the experiment, which its controls have, too."""
     arm = experiment.arms[name]
     if arm.chain:
         stages = tuple(replace(stage, epochs=1) for stage in chains.parse(arm.chain).stages)

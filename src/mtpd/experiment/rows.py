@@ -124,12 +124,12 @@ def rows(
 
 
 def stage_files(rows: list[dict], file: str) -> list[str]:
-    """That file of every stage of the rows."""
+    """The paths of a file of this name in every stage of the rows."""
     return sorted({f"{stage['folder']}/{file}" for row in rows for stage in row["stages"]})
 
 
 def last_stage_file(row: dict, file: str) -> str:
-    """That file of the stage in which a row ends."""
+    """The path of a file of this name in the last stage of a row."""
     return f"{row['stages'][-1]['folder']}/{file}"
 
 

@@ -25,7 +25,7 @@ def detector(experiment: Experiment, name: str) -> dict:
 
 
 def tapped_detector(experiment: Experiment, name: str) -> dict:
-    """The same where its features are read."""
+    """What builds a detector, and where its features are read."""
     return {**detector(experiment, name), "taps": experiment.detectors[name].taps}
 
 
@@ -115,7 +115,7 @@ def detector_test(experiment: Experiment, layout: Layout, name: str) -> dict:
 def student_test(
     experiment: Experiment, layout: Layout, student: str, recipe: str, chain: str, seed: int
 ) -> dict:
-    """The same of the student of a chain, which also depend on what trained it."""
+    """What the test scores of a chain's student depend on: what scores them, and what trained it."""
     made = stage(experiment, layout, student, recipe, chain, seed)
     trained = files.fingerprint(identity.trained_with(made))
     return {**detector_test(experiment, layout, student), "trained_with": trained}

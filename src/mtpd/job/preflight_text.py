@@ -6,14 +6,14 @@ FILE = "preflight.json"  # in the folder of the stage's state
 
 
 def lines(found: dict) -> list[str]:
-    """For the log. Args: ``found``, of ``preflight.facts`` and of the first batch."""
+    """Lines for the log. Args: ``found``, of ``preflight.facts`` and of the first batch."""
     if not found["teachers"]:
         return [_student(found["student"]), "no teacher"]
     return [_student(found["student"]), *map(_teacher, found["teachers"]), first_batch(found)]
 
 
 def in_short(found: dict) -> str:
-    """For ``make status``, one line: the losses are detection and distillation of the first batch."""
+    """One line for ``make status``; its losses are detection and distillation of the first batch."""
     share = found["student"]["inherited_share"]
     if not found["teachers"]:
         return "no teacher" + f"; inherited {share:.0%}" * bool(share)

@@ -68,7 +68,7 @@ class ProgressFile:
         return {"jobs": 0, "seconds": 0.0}
 
     def jobs(self) -> dict:
-        """For ``jobs.json``: the last job's own time is in ``benchmark.tsv``."""
+        """What ``jobs.json`` holds: earlier jobs. The last job's own time is in ``benchmark.tsv``."""
         return {"earlier_jobs": self.earlier["jobs"], "seconds_of_earlier_jobs": self.earlier["seconds"]}
 
     def write_now_and_then(self, **position) -> None:

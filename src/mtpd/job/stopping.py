@@ -61,7 +61,7 @@ def job_ends() -> float | None:
 
 
 def keep_loading(_worker: int) -> None:
-    """In a data loader: end at SIGTERM only if the trainer sends it.
+    """Make a data loader end at SIGTERM only if the trainer sends it.
 
     A batch system sends it to every process of a job. If a loader ended then, its trainer would fail before
     it has saved the state.

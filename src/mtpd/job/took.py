@@ -17,7 +17,7 @@ class Took:
 
 
 def read(folder: Path) -> Took | None:
-    """Of the stage whose results are in ``folder``; None if it left no benchmark.
+    """What the stage took whose results are in ``folder``; None if it left no benchmark.
 
     The benchmark is that of the last job; ``jobs.json`` has the seconds of those that were interrupted.
     """

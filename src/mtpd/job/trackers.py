@@ -34,7 +34,7 @@ def settings(stage: dict, folder: Path) -> Config:
 
 
 def _tensorboard(folder: Path, project: str, run: str) -> dict:
-    """For ``tensorboard --logdir work``, where folders name the runs."""
+    """Settings for ``tensorboard --logdir work``, where folders name the runs."""
     return {"type": "TensorboardVisBackend", "save_dir": str(folder / "tensorboard")}
 
 

@@ -57,11 +57,11 @@ class Plan:
 
     @property
     def gpus(self) -> int:
-        """That a stage takes; on CPUs, 1, because a job then counts as one."""
+        """GPUs that a stage takes; on CPUs 1, as a job then counts as one."""
         return max(1, self.experiment.compute.gpus)
 
     def seconds(self, node: Node) -> float | None:
-        """Of a stage; if its teachers are not chosen yet, of the slowest ones. None if not known."""
+        """Seconds of a stage; with the slowest teachers if they are not chosen yet. None if unknown."""
         found = [self.speeds.get(speeds.key(node.student, teachers)) for teachers in node.candidates]
         if self.images is None or None in found:
             return None
@@ -73,11 +73,11 @@ class Plan:
         return None if None in peaks else max(peaks)
 
     def gpu_hours(self) -> float:
-        """Of all stages to train whose time is known."""
+        """GPU-hours of all stages to train whose time is known."""
         return sum(self.known_seconds().values()) * self.gpus / 3600
 
     def known_seconds(self) -> dict[str, float]:
-        """Of the stages to train; 0 where not known."""
+        """Seconds of the stages to train by key; 0 where unknown."""
         return {node.key: self.seconds(node) or 0.0 for node in self.to_train}
 
     def waits_for(self) -> dict[str, set[str]]:
@@ -87,7 +87,7 @@ class Plan:
         return [self.nodes[key] for key in makespan.longest_path(self.known_seconds(), self.waits_for())]
 
     def hours_on(self, gpus: int) -> float | None:
-        """Until all stages are trained; None if a stage needs more GPUs."""
+        """Hours until all stages are trained; None if a stage needs more GPUs."""
         places = gpus // self.gpus
         if not places:
             return None

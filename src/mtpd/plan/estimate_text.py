@@ -125,7 +125,7 @@ def _longest_way(plan: Plan) -> str:
     steps = " -> ".join(f"{node.student} ({teachers(node)}, {node.epochs} epochs)" for node in path)
     hours = sum(plan.known_seconds()[node.key] for node in path) / 3600
     longest = f"{_least(plan)}{_hours(hours)} hours"
-    return f"The longest way, which no number of GPUs makes shorter: {longest}: {steps}"
+    return f"Critical path (more GPUs do not help): {longest}: {steps}"
 
 
 def _totals(plan: Plan, counts: list[int]) -> str:

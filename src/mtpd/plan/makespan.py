@@ -41,7 +41,7 @@ def makespan(seconds: Seconds, waits_for: Waits, places: int) -> float:
 
 
 def _seconds_to_the_end(seconds: Seconds, waits_for: Waits) -> Seconds:
-    """Of each stage: its own, and those of the longest way after it."""
+    """Seconds of each stage and of the longest path of stages after it."""
     after: dict[str, list[str]] = {key: [] for key in seconds}
     for key in seconds:
         for needed in waits_for[key] & seconds.keys():

@@ -32,7 +32,7 @@ def _counts(plan: Plan, statuses: list[Status]) -> str:
 
 
 def time_left(plan: Plan, statuses: list[Status], free: int = 0) -> str | None:
-    """In words; None if no speed is known.
+    """The time left in words; None if no speed is known.
 
     Args:
         plan, statuses: as for ``text``.
@@ -53,7 +53,7 @@ def time_left(plan: Plan, statuses: list[Status], free: int = 0) -> str | None:
 
 
 def _seconds_left(plan: Plan, status: Status) -> float | None:
-    """As the stage itself says, or else from the speed of others."""
+    """Seconds that a stage still takes: as it says itself, or else from the speed of others."""
     if status.seconds_left is not None:
         return status.seconds_left
     whole = plan.seconds(status.node)
@@ -61,7 +61,7 @@ def _seconds_left(plan: Plan, status: Status) -> float | None:
 
 
 def _open_orders(plan: Plan) -> list[str]:
-    """What is not known yet because no order is."""
+    """Stages that wait for an order."""
     waiting = [node for node in plan.to_train if node.pool]
     if not waiting:
         return []

@@ -89,7 +89,7 @@ class Findings:
         return pd.DataFrame.from_dict(lines, orient="index", columns=self.classes, dtype=float)
 
     def ap_by_size(self) -> pd.DataFrame:
-        """The same for small, medium and large objects: ``APs``, ``APm``, ``APl``."""
+        """AP of small, medium and large objects: ``APs``, ``APm``, ``APl``."""
         lines = {name: tables.shown(self.metrics[name]["bbox"]) for name in self._compared}
         return pd.DataFrame.from_dict(lines, orient="index")[["APs", "APm", "APl"]]
 

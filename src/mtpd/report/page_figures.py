@@ -62,7 +62,7 @@ def drawn_here(findings: Findings, main: pd.DataFrame) -> list[dict]:
 
 
 def seen_by_each(findings: Findings, annotations: Path, folder: Path) -> dict:
-    """The same validation images, as student, arm, its best control and the strongest teacher see them.
+    """Some validation images, as student, arm, its best control and the strongest teacher see them.
 
     Args:
         findings: of the experiment.

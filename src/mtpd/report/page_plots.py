@@ -68,7 +68,7 @@ def changes(by_class: pd.DataFrame, by_size: pd.DataFrame, reference: str) -> Fi
 
 
 def _differences(ap: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """From the reference, without it, and without the columns that have no objects."""
+    """Differences from the reference, without columns that have no objects."""
     return (ap - ap.loc[reference]).drop(index=reference).dropna(axis=1, how="all")
 
 

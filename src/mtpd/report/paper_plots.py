@@ -53,7 +53,7 @@ def results(found: pd.DataFrame, title: str) -> Figure:
 
 
 def _length(rows: pd.DataFrame) -> float:
-    """Of a panel, in bars."""
+    """The length of a panel, in bars."""
     return 2 * len(rows) + GAP * rows["loss"].nunique() + 1
 
 
@@ -81,7 +81,7 @@ def _draw_pair(axis, x: float, row: dict) -> None:
 
 
 def _limits(found: pd.DataFrame) -> tuple[int, float]:
-    """From 0, or from a whole number below all bars and intervals if needed, to a little above them."""
+    """The limits of the axis: 0, or a whole number below all bars and intervals, and a little above them."""
     half = found[tables.HALF_WIDTH].astype(float).fillna(0)
     ap = found["AP"].astype(float)
     low = pd.concat([found["paper's AP"], ap - half]).min()

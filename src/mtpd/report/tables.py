@@ -42,7 +42,7 @@ def seed_rows(rows: list[dict]) -> pd.DataFrame:
 
 
 def tested_seed_rows(rows: list[dict]) -> pd.DataFrame | None:
-    """The same on the test split, if the data have one."""
+    """The scores of every row on the test split, if the data have one."""
     if not any(test_split.WITH in row for row in rows):
         return None
     provenance.require_tested_rows(rows)

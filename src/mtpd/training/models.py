@@ -46,9 +46,18 @@ def student_and_teachers(
     if not teachers:
         return student, took
     loss = stage.recipe["loss"]
-    taps = [spec["taps"] for spec in (stage.student, *stage.teachers)]
-    settings = loss["name"], loss["options"], taps, stage.teacher_scales(), get_device(), loss["adaptors"]
-    return Distiller(student, teachers, *settings), took
+    distiller = Distiller(
+        student,
+        teachers,
+        loss=loss["name"],
+        options=loss["options"],
+        adaptors=loss["adaptors"],
+        student_modules=stage.student["taps"],
+        teacher_modules=[spec["taps"] for spec in stage.teachers],
+        scales=stage.teacher_scales(),
+        device=get_device(),
+    )
+    return distiller, took
 
 
 def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:

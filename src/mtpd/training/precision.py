@@ -70,7 +70,7 @@ def accept_bfloat16(operator: type[Function]) -> None:
 
 
 def _in_float32(compute: Callable) -> Callable:
-    """The same function of tensors, with results in bfloat16 if an argument was."""
+    """A function that computes in float32; its results are in bfloat16 if an argument was."""
 
     @functools.wraps(compute)
     def computing(ctx, *args, **kwargs):

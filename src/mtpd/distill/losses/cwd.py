@@ -35,3 +35,6 @@ class CWD(nn.Module):
     def _divergence(self, s: Tensor, t: Tensor) -> Tensor:
         log_s, log_t = (log_softmax(full(x).flatten(2) / self.tau, dim=2) for x in (s, t))
         return self.tau**2 * (log_t.exp() * (log_t - log_s)).sum() / (s.shape[0] * s.shape[1])
+
+
+LOSS = CWD

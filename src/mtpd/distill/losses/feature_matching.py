@@ -27,3 +27,6 @@ class FeatureMatching(nn.Module):
         """Features by level, each N x C x H x W, of equal shapes."""
         terms = [(full(s) - full(t)).square().mean() for s, t in zip(student, teacher, strict=True)]
         return {"loss_feature_matching": self.weight * sum(terms)}
+
+
+LOSS = FeatureMatching

@@ -132,3 +132,6 @@ class GlobalContext(nn.Module):
         context = (x.flatten(2) * weights).sum(2)
         added = self.expand(torch.relu(self.norm(self.squeeze(context))))
         return full(x) + full(added)[:, :, None, None]
+
+
+LOSS = FGD

@@ -46,3 +46,6 @@ class MGD(nn.Module):
         keep = (torch.rand(n, 1, h, w, device=s.device) >= self.mask_ratio).to(s.dtype)
         error = (full(generate(s * keep)) - full(t)).square()
         return self.alpha_mean * error.mean() if self.alpha_mean else self.alpha * error.sum() / n
+
+
+LOSS = MGD

@@ -38,3 +38,6 @@ def _standardise(x: Tensor) -> Tensor:
     x = full(x)
     mean = x.mean((0, 2, 3), keepdim=True)
     return (x - mean) / (x.std((0, 2, 3), keepdim=True, correction=0) + EPS)
+
+
+LOSS = PKD
