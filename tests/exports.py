@@ -18,6 +18,7 @@ MADE_WITH = {"seed": 0}  # of the student
 # The last layers, whose random weights are too small to find anything.
 HEADS = {
     "r18_w8": ["bbox_head.retina_cls"],
+    "lite0": ["bbox_head.retina_cls"],
     "reppoints_w8": ["bbox_head.reppoints_cls_out"],
     "mask_rcnn_w8": ["roi_head.bbox_head.fc_cls", "rpn_head.rpn_cls", "roi_head.mask_head.conv_logits"],
 }

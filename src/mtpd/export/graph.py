@@ -12,10 +12,10 @@ import torch
 import torchvision
 from mmcv.ops import DeformConv2d
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 from mtpd.export.heads import Size, clipped, from_coder, most_detections, of_coder, reader
-from mtpd.export.support import require_supported
+from mtpd.export.support import pads_by_size, require_supported
 
 
 class Graph(nn.Module):
@@ -36,7 +36,7 @@ class Graph(nn.Module):
     def __init__(self, detector: nn.Module):
         super().__init__()
         require_supported(detector)
-        self.detector = _without_mmcv(copy.deepcopy(detector).eval())
+        self.detector = _with_plain_layers(copy.deepcopy(detector).eval())
         self.masks = bool(getattr(detector, "with_mask", False))
 
     @property
@@ -84,11 +84,28 @@ class DeformableConvolution(nn.Module):
         return torchvision.ops.deform_conv2d(x, offset, self.weight, **self.settings)
 
 
-def _without_mmcv(detector: nn.Module) -> nn.Module:
+class HalvingConvolution(nn.Module):
+    """timm's ``Conv2dSame`` with a stride, for sides that are multiples of it: then its padding is fixed."""
+
+    def __init__(self, layer: nn.Conv2d):
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.settings = {"stride": layer.stride, "groups": layer.groups}
+        missing = [kernel - stride for kernel, stride in zip(layer.kernel_size, layer.stride, strict=True)]
+        self.pads = [side for total in reversed(missing) for side in (total // 2, total - total // 2)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(pad(x, self.pads), self.weight, self.bias, **self.settings)
+
+
+def _with_plain_layers(detector: nn.Module) -> nn.Module:
+    """The detector with layers that ONNX knows in place of those of mmcv and timm."""
     for parent in list(detector.modules()):
         for name, child in parent.named_children():
             if type(child) is DeformConv2d:
                 setattr(parent, name, DeformableConvolution(child))
+            elif pads_by_size(child):
+                setattr(parent, name, HalvingConvolution(child))
     return detector
 
 

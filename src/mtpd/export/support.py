@@ -17,6 +17,7 @@ from mtpd.export.heads import reader
 OPERATORS = (DeformConv2d, RoIAlign)  # of mmcv, which are replaced
 CODERS = (DeltaXYWHBBoxCoder, DistancePointBBoxCoder)
 KNOWN = "RetinaNet, ATSS, FCOS, GFL, RepPoints, RTMDet, YOLOX, Faster R-CNN and Mask R-CNN"
+LARGEST_STRIDE = 32  # of backbones
 LIMIT = f"export knows {KNOWN} (docs/export.md)"
 
 
@@ -34,6 +35,11 @@ def require_supported(detector: nn.Module) -> None:
         raise ExportError("\n".join([f"{type(detector).__name__} cannot be exported: {LIMIT}", *wrong]))
 
 
+def pads_by_size(module: nn.Module) -> bool:
+    """Whether a layer is timm's ``Conv2dSame``, which pads by the size of its input. timm is not imported."""
+    return type(module).__name__ == "Conv2dSame" and type(module).__module__.startswith("timm.")
+
+
 def _unsupported(detector: nn.Module):
     yield from _wrong_type("data_preprocessor", detector.data_preprocessor, DetDataPreprocessor)
     for name, module in detector.named_modules():
@@ -41,6 +47,9 @@ def _unsupported(detector: nn.Module):
             yield f"{name}: found mmcv's {type(module).__name__}, of mmcv expected {_names(OPERATORS)} only"
         if type(module) is DeformConv2d and module.groups * module.deform_groups != 1:
             yield f"{name}: found a deformable convolution in groups, expected one group"
+    divisor = getattr(detector.data_preprocessor, "pad_size_divisor", 1)
+    if divisor % LARGEST_STRIDE and any(map(pads_by_size, detector.modules())):
+        yield f"data_preprocessor.pad_size_divisor: found {divisor}, expected a multiple of {LARGEST_STRIDE}"
     if isinstance(detector, TwoStageDetector) and detector.with_rpn and detector.with_roi_head:
         yield from _in_two_stages(detector)
     elif isinstance(detector, SingleStageDetector) and not isinstance(detector, TwoStageDetector):
