@@ -18,30 +18,36 @@ MADE_WITH = {"seed": 0}  # of the student
 # The last layers, whose random weights are too small to find anything.
 HEADS = {
     "r18_w8": ["bbox_head.retina_cls"],
+    "lite0": ["bbox_head.retina_cls"],
     "reppoints_w8": ["bbox_head.reppoints_cls_out"],
     "mask_rcnn_w8": ["roi_head.bbox_head.fc_cls", "rpn_head.rpn_cls", "roi_head.mask_head.conv_logits"],
 }
 
 
-def stir(detector, heads, std=0.5):
+def stir(detector, heads, std=0.5, bias=-1.0):
     """Give these layers random weights of this spread, so that scores and masks differ."""
     torch.manual_seed(1)
     for name in heads:
         layer = detector.get_submodule(name)
         torch.nn.init.normal_(layer.weight, std=std)
-        torch.nn.init.constant_(layer.bias, -1.0)
+        torch.nn.init.constant_(layer.bias, bias)
 
 
 def student(folder, name, dataset):
-    """``student.pth`` as a stage writes it, and its ``metrics.json``."""
+    """A student of the project, as ``saved`` saves it."""
     detector = build(name)
     stir(detector, HEADS[name])
-    config = configs.load_config(spec(name)["config"], {}, shapes.CLASSES)
+    return saved(folder, detector, spec(name), dataset)
+
+
+def saved(folder, detector, spec, dataset):
+    """``student.pth`` as a stage writes it, and its ``metrics.json``."""
+    config = configs.load_config(spec["config"], spec["overrides"], shapes.CLASSES)
     pipelines.add_validation(config, dataset, shapes.CLASSES, workers=0)
     path = folder / "student.pth"
     provenance = {"teachers": [], "trained_with": MADE_WITH}
     checkpoints.save_student(path, detector, config, shapes.CLASSES, provenance)
-    metrics = evaluate(dataset, spec(name), str(path), folder / "work").summary(dataset["name"])
+    metrics = evaluate(dataset, spec, str(path), folder / "work").summary(dataset["name"])
     files.write_json(folder / "metrics.json", {**metrics, identity.KEY: MADE_WITH})
     return path
 

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.datasets.transforms import Resize
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+from timm.layers import Conv2dSame
 
 from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
 from mtpd.export import agreement, predict
 from mtpd.export.agreement import Agreement
 from mtpd.export.export import export
-from mtpd.export.graph import pasted
-from mtpd.export.support import ExportError, require_supported
+from mtpd.export.graph import HalvingConvolution, pasted
+from mtpd.export.support import KNOWN, ExportError, pads_by_size, require_supported
 
 SIZE = (100, 200)
 seeds = st.integers(0, 2**32 - 1)
@@ -140,13 +141,21 @@ REFUSED = {
         (spec("cascade_w32")["config"], {}),
         "roi_head: found CascadeRoIHead, expected StandardRoIHead",
     ),
-    "gfl": (
-        ("mmdet::gfl/gfl_r50_fpn_1x_coco.py", {}),
-        "bbox_head: GFLHead has a post-processing of its own",
+    "rtmdet-ins": (
+        ("mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py", {}),
+        "bbox_head: RTMDetInsSepBNHead has a post-processing of its own",
+    ),
+    "rpn": (
+        ("mmdet::rpn/rpn_r50_fpn_1x_coco.py", {}),
+        "bbox_head: RPNHead has a post-processing of its own",
     ),
     "detr": (
         ("mmdet::detr/detr_r50_8xb2-150e_coco.py", {}),
         "found DETR, expected a single-stage or two-stage detector",
+    ),
+    "padding by size": (
+        (spec("lite0")["config"], {"model.data_preprocessor.pad_size_divisor": 8}),
+        "data_preprocessor.pad_size_divisor: found 8, expected a multiple of 32",
     ),
     "soft-nms": (
         (RETINANET, {"model.test_cfg.nms.type": "soft_nms"}),
@@ -164,10 +173,10 @@ def test_other_detectors_are_refused_by_the_part(detector, said):
     with pytest.raises(ExportError) as error:
         require_supported(built(*detector))
     assert said in str(error.value)
-    assert "RetinaNet, ATSS, FCOS, RepPoints, Faster R-CNN and Mask R-CNN" in str(error.value)
+    assert KNOWN in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["r18_w8", "reppoints_w8", "mask_rcnn_w8"])
+@pytest.mark.parametrize("name", ["r18_w8", "reppoints_w8", "mask_rcnn_w8", "lite0"])
 def test_students_of_the_project_are_accepted(name):
     require_supported(build(name))
 
@@ -201,3 +210,15 @@ def test_a_class_that_opencv_cannot_write_is_drawn_as_its_number():
         drawn.append(picture)
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).any()
+
+
+@pytest.mark.parametrize(("kernel", "stride", "groups"), [(3, 2, 1), (5, 2, 4), (3, 1, 1), (4, 4, 2)])
+def test_timms_convolution_with_fixed_padding(kernel, stride, groups):
+    """Equal to timm's own, whose padding depends on the sides, where these are multiples of the stride."""
+    torch.manual_seed(kernel)
+    theirs = Conv2dSame(8, 8, kernel, stride, groups=groups)
+    ours = HalvingConvolution(theirs)
+    assert pads_by_size(theirs)
+    for height, width in ((16, 24), (4, 8), (20, 4)):
+        images = torch.randn(1, 8, height, width)
+        assert torch.equal(ours(images), theirs(images))

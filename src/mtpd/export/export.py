@@ -18,6 +18,7 @@ from mtpd.detectors import checkpoints, complexity, configs
 from mtpd.evaluation.metrics import CocoPredictions
 from mtpd.evaluation.truth import DEFAULT
 from mtpd.export.graph import Graph
+from mtpd.export.heads import most_detections
 from mtpd.export.measure import measure
 from mtpd.export.onnx_model import OPSET, to_onnx
 from mtpd.export.support import ExportError
@@ -126,7 +127,8 @@ def _inside(detector: nn.Module) -> dict:
     """The settings of what the graph does itself."""
     network = detector.data_preprocessor
     normalised = network._enable_normalize
-    final = detector.test_cfg.rcnn if hasattr(detector, "roi_head") else detector.test_cfg
+    head = detector.roi_head if hasattr(detector, "roi_head") else detector.bbox_head
+    final = head.test_cfg
     return {
         "channel_order_of_the_network": "RGB" if network._channel_conversion else "BGR",
         "mean": _rounded(network.mean) if normalised else None,
@@ -135,7 +137,7 @@ def _inside(detector: nn.Module) -> dict:
         "padding_value": network.pad_value,
         "score_threshold": final.score_thr,
         "nms_iou_threshold": final.nms.iou_threshold,
-        "most_detections": final.max_per_img,
+        "most_detections": most_detections(head),
         **({"mask_threshold": final.mask_thr_binary} if detector.with_mask else {}),
     }
 

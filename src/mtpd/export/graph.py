@@ -11,16 +11,11 @@ import copy
 import torch
 import torchvision
 from mmcv.ops import DeformConv2d
-from mmdet.models.dense_heads import RepPointsHead
-from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
-from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import onnx_delta2bbox
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
-from mtpd.export.support import require_supported
-
-Size = tuple[int, int]  # height and width in pixels
-WIDEST = 16 / 1000  # mmdet's limit of the ratio between a box and its prior, which no config changes
+from mtpd.export.heads import Size, clipped, from_coder, most_detections, of_coder, reader
+from mtpd.export.support import pads_by_size, require_supported
 
 
 class Graph(nn.Module):
@@ -41,7 +36,7 @@ class Graph(nn.Module):
     def __init__(self, detector: nn.Module):
         super().__init__()
         require_supported(detector)
-        self.detector = _without_mmcv(copy.deepcopy(detector).eval())
+        self.detector = _with_plain_layers(copy.deepcopy(detector).eval())
         self.masks = bool(getattr(detector, "with_mask", False))
 
     @property
@@ -89,88 +84,72 @@ class DeformableConvolution(nn.Module):
         return torchvision.ops.deform_conv2d(x, offset, self.weight, **self.settings)
 
 
-def _without_mmcv(detector: nn.Module) -> nn.Module:
+class HalvingConvolution(nn.Module):
+    """timm's ``Conv2dSame`` with a stride, for sides that are multiples of it: then its padding is fixed."""
+
+    def __init__(self, layer: nn.Conv2d):
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.settings = {"stride": layer.stride, "groups": layer.groups}
+        missing = [kernel - stride for kernel, stride in zip(layer.kernel_size, layer.stride, strict=True)]
+        self.pads = [side for total in reversed(missing) for side in (total // 2, total - total // 2)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(pad(x, self.pads), self.weight, self.bias, **self.settings)
+
+
+def _with_plain_layers(detector: nn.Module) -> nn.Module:
+    """The detector with layers that ONNX knows in place of those of mmcv and timm."""
     for parent in list(detector.modules()):
         for name, child in parent.named_children():
             if type(child) is DeformConv2d:
                 setattr(parent, name, DeformableConvolution(child))
+            elif pads_by_size(child):
+                setattr(parent, name, HalvingConvolution(child))
     return detector
 
 
 def _single_stage(head, features, size: Size, zoom: Tensor) -> tuple[Tensor, ...]:
     """Boxes, scores and labels of a single-stage detector; mmdet's ``BaseDenseHead.predict_by_feat``."""
-    boxes, scores, labels, _ = _candidates(head, features, size)
+    boxes, scores, labels, _ = _candidates(head, reader(head), features, size)
     boxes = boxes * zoom
     found = (scores > 0) & _large_enough(head.test_cfg, boxes)
     boxes, scores, labels = (values[found.nonzero().squeeze(1)] for values in (boxes, scores, labels))
-    kept = _suppressed(boxes, scores, labels, head.test_cfg)
+    kept = _suppressed(boxes, scores, labels, head.test_cfg, most_detections(head))
     return boxes[kept], scores[kept], labels[kept]
 
 
 def _proposals(head, features, size: Size) -> Tensor:
     """Boxes that a region proposal network proposes; mmdet's ``RPNHead.predict_by_feat``."""
-    boxes, scores, _, levels = _candidates(head, features, size)
+    boxes, scores, _, levels = _candidates(head, from_coder, features, size)
     found = _large_enough(head.test_cfg, boxes).nonzero().squeeze(1)
     boxes, scores, levels = boxes[found], scores[found], levels[found]
-    return boxes[_suppressed(boxes, scores, levels, head.test_cfg)]
+    return boxes[_suppressed(boxes, scores, levels, head.test_cfg, most_detections(head))]
 
 
-def _candidates(head, features, size: Size) -> tuple[Tensor, ...]:
-    """The best boxes of each level, with scores, labels and levels; a score that is too low became 0."""
+def _candidates(head, read, features, size: Size) -> tuple[Tensor, ...]:
+    """Boxes, scores, labels and levels of what ``read``, of ``mtpd.export.heads``, finds on all levels."""
     outputs = head(features)
     sizes = [scores.shape[-2:] for scores in outputs[0]]
     priors = head.prior_generator.grid_priors(sizes, device=features[0].device)
     found = [
-        _best_of_level(head, level, priors[level], [output[level] for output in outputs], size)
+        read(head, level, priors[level], [output[level] for output in outputs], size)
         for level in range(len(sizes))
     ]
-    return tuple(torch.cat(values) for values in zip(*found, strict=True))
-
-
-def _best_of_level(head, level: int, priors: Tensor, outputs: list[Tensor], size: Size) -> tuple[Tensor, ...]:
-    scores, deltas, *factors = (output[0].permute(1, 2, 0) for output in outputs)
-    scores = scores.reshape(-1, head.cls_out_channels)
-    scores = scores.sigmoid() if head.use_sigmoid_cls else scores.softmax(-1)[:, :-1]
-    classes = scores.shape[1]
-    best, index = scores.flatten().topk(min(head.test_cfg.nms_pre, scores.numel()))
-    prior, labels = index // classes, index % classes
-    best = torch.where(best > head.test_cfg.get("score_thr", 0), best, 0)
-    for factor in factors:  # centerness
-        best = best * factor.reshape(-1).sigmoid()[prior]
-    boxes = _decoded(head, level, priors[prior], deltas.reshape(-1, 4)[prior])
-    return _clipped(boxes, size), best, labels, torch.full_like(labels, level)
-
-
-def _decoded(head, level: int, priors: Tensor, deltas: Tensor) -> Tensor:
-    if isinstance(head, RepPointsHead):
-        return deltas * head.point_strides[level] + priors[:, :2].repeat(1, 2)
-    return _of_coder(head.bbox_coder, priors, deltas)
-
-
-def _of_coder(coder, priors: Tensor, deltas: Tensor) -> Tensor:
-    """Boxes (N x 4) from what a network predicts for priors (N x 4); not clipped."""
-    if not isinstance(coder, DeltaXYWHBBoxCoder):
-        return coder.decode(priors, deltas)
-    return onnx_delta2bbox(
-        priors, deltas, coder.means, coder.stds, None, WIDEST, False, coder.add_ctr_clamp, coder.ctr_clamp
-    )
-
-
-def _clipped(boxes: Tensor, size: Size) -> Tensor:
-    x, y = boxes[:, 0::2].clamp(0, size[1]), boxes[:, 1::2].clamp(0, size[0])
-    return torch.stack([x, y], -1).flatten(1)
+    levels = [torch.full_like(labels, level) for level, (_, _, labels) in enumerate(found)]
+    return *(torch.cat(values) for values in zip(*found, strict=True)), torch.cat(levels)
 
 
 def _large_enough(settings, boxes: Tensor) -> Tensor:
     return (boxes[:, 2:] - boxes[:, :2] > settings.get("min_bbox_size", -1)).all(1)
 
 
-def _suppressed(boxes: Tensor, scores: Tensor, groups: Tensor, settings) -> Tensor:
+def _suppressed(boxes: Tensor, scores: Tensor, groups: Tensor, settings, most: int | None) -> Tensor:
     """Indices of what non-maximum suppression within groups leaves, best first; mmcv's ``batched_nms``."""
     largest = pad(boxes.flatten(), (0, 1)).max()  # padded, because there may be no box
     apart = groups[:, None] * (largest + 1)  # boxes of different groups do not meet
     kept = torchvision.ops.nms(boxes + apart, scores, settings.nms.iou_threshold)
-    return kept[: settings.max_per_img]
+    return kept[:most]
 
 
 def _boxes_of_rois(roi_head, features, proposals: Tensor, size: Size, zoom: Tensor | None):
@@ -180,12 +159,12 @@ def _boxes_of_rois(roi_head, features, proposals: Tensor, size: Size, zoom: Tens
     scores = scores.softmax(-1)[:, :-1]
     boxes_of_roi = 1 if head.reg_class_agnostic else head.num_classes
     priors = proposals.repeat_interleave(boxes_of_roi, 0)
-    boxes = _clipped(_of_coder(head.bbox_coder, priors, deltas.reshape(-1, 4)), size)
+    boxes = clipped(of_coder(head.bbox_coder, priors, deltas.reshape(-1, 4)), size)
     boxes = boxes if zoom is None else boxes * zoom
     boxes = boxes.reshape(-1, boxes_of_roi, 4).expand(-1, head.num_classes, -1)
     roi, labels = (scores > settings.score_thr).nonzero().unbind(1)
     boxes, scores = boxes[roi, labels], scores[roi, labels]
-    kept = _suppressed(boxes, scores, labels, settings)
+    kept = _suppressed(boxes, scores, labels, settings, settings.max_per_img)
     return boxes[kept], scores[kept], labels[kept]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mmcv.ops import DeformConv2d, RoIAlign
 from mmdet.models.data_preprocessors import DetDataPreprocessor
-from mmdet.models.dense_heads import RepPointsHead, RPNHead
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads import RPNHead
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.roi_heads import SingleRoIExtractor, StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
@@ -13,9 +12,13 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder, DistancePointBBoxCoder
 from torch import nn
 
+from mtpd.export.heads import reader
+
 OPERATORS = (DeformConv2d, RoIAlign)  # of mmcv, which are replaced
 CODERS = (DeltaXYWHBBoxCoder, DistancePointBBoxCoder)
-LIMIT = "export knows RetinaNet, ATSS, FCOS, RepPoints, Faster R-CNN and Mask R-CNN (docs/export.md)"
+KNOWN = "RetinaNet, ATSS, FCOS, GFL, RepPoints, RTMDet, YOLOX, Faster R-CNN and Mask R-CNN"
+LARGEST_STRIDE = 32  # of backbones
+LIMIT = f"export knows {KNOWN} (docs/export.md)"
 
 
 class ExportError(ValueError):
@@ -32,6 +35,11 @@ def require_supported(detector: nn.Module) -> None:
         raise ExportError("\n".join([f"{type(detector).__name__} cannot be exported: {LIMIT}", *wrong]))
 
 
+def pads_by_size(module: nn.Module) -> bool:
+    """Whether a layer is timm's ``Conv2dSame``, which pads by the size of its input. timm is not imported."""
+    return type(module).__name__ == "Conv2dSame" and type(module).__module__.startswith("timm.")
+
+
 def _unsupported(detector: nn.Module):
     yield from _wrong_type("data_preprocessor", detector.data_preprocessor, DetDataPreprocessor)
     for name, module in detector.named_modules():
@@ -39,6 +47,9 @@ def _unsupported(detector: nn.Module):
             yield f"{name}: found mmcv's {type(module).__name__}, of mmcv expected {_names(OPERATORS)} only"
         if type(module) is DeformConv2d and module.groups * module.deform_groups != 1:
             yield f"{name}: found a deformable convolution in groups, expected one group"
+    divisor = getattr(detector.data_preprocessor, "pad_size_divisor", 1)
+    if divisor % LARGEST_STRIDE and any(map(pads_by_size, detector.modules())):
+        yield f"data_preprocessor.pad_size_divisor: found {divisor}, expected a multiple of {LARGEST_STRIDE}"
     if isinstance(detector, TwoStageDetector) and detector.with_rpn and detector.with_roi_head:
         yield from _in_two_stages(detector)
     elif isinstance(detector, SingleStageDetector) and not isinstance(detector, TwoStageDetector):
@@ -48,13 +59,10 @@ def _unsupported(detector: nn.Module):
 
 
 def _in_one_stage(head: nn.Module):
-    if not isinstance(head, RepPointsHead):
-        if not isinstance(head, BaseDenseHead):
-            yield f"bbox_head: found {type(head).__name__}, expected a dense head"
-            return
-        if type(head)._predict_by_feat_single is not BaseDenseHead._predict_by_feat_single:
-            yield f"bbox_head: {type(head).__name__} has a post-processing of its own"
-            return
+    if reader(head) is None:
+        yield f"bbox_head: {type(head).__name__} has a post-processing of its own"
+        return
+    if hasattr(head, "bbox_coder"):
         yield from _unknown_coder("bbox_head", head.bbox_coder)
     yield from _unknown_settings("test_cfg", head.test_cfg)
 
