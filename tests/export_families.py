@@ -18,7 +18,7 @@ NECK = {"model.neck.in_channels": [32, 64, 128], "model.neck.out_channels": 32}
 HEAD = {"model.bbox_head.in_channels": 32, "model.bbox_head.feat_channels": 32}
 LEVELS = range(3)
 
-# Config, overrides, last layers for scores and for boxes, spread of their random weights at which scores differ.
+# Config, overrides, last layers of scores and of boxes, spread of their random weights.
 SMALL = {
     "gfl": (
         "mmdet::gfl/gfl_r50_fpn_1x_coco.py",
@@ -61,7 +61,7 @@ def build(family, classes):
     detector.init_weights()
     adapt_statistics(detector)
     stir(detector, of_scores, std)
-    stir(detector, of_boxes, std, bias=1.0)  # boxes so large that they overlap
+    stir(detector, of_boxes, std / 3, bias=1.0)  # boxes so large that they overlap, of similar sizes
     return detector.eval()
 
 

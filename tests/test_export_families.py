@@ -1,4 +1,4 @@
-"""Students of GFL, RTMDet and YOLOX: the exported graph finds what mmdet finds, in pictures of several sizes."""
+"""Students of GFL, RTMDet and YOLOX: exported, they find what mmdet finds, in pictures of several sizes."""
 
 import export_families
 import onnxruntime

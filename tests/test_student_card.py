@@ -63,3 +63,11 @@ def test_the_card_names_the_weights_that_the_student_started_from(dataset):
     line = "- started from trained weights: zoo.pth, SHA-256 `c2398f9e`"
     assert found[found.index("- seed 0") + 1] == line
     assert line not in cards.of_student(spec, EXPORT, METRICS, STUDENT)
+
+
+def test_the_card_of_a_student_without_normalisation_and_limit(dataset):
+    inside = {**EXPORT["inside_the_graph"], "most_detections": None}
+    spec = export_spec(dataset, "r18_w8")
+    card = cards.of_student(spec, {**EXPORT, "inside_the_graph": inside}, METRICS, STUDENT)
+    assert "does the rest: no normalisation, padding" in card
+    assert "(IoU\n0.5), all detections with a score above\n0.05" in card

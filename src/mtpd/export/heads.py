@@ -2,7 +2,8 @@
 
 A family is the heads that share a post-processing of mmdet. Each function takes the head, the level, its
 priors (anchors, N x 4, or points, N x 2), the head's outputs (each 1 x channels x height x width) and the
-size of the image. It gives boxes (left, top, right, bottom), scores and labels; a score that is too low became 0.
+size of the image. It gives boxes (left, top, right, bottom), scores and labels; a score that is too low
+became 0.
 """
 
 from __future__ import annotations
