@@ -46,15 +46,33 @@ class Loss(Model):
         return self
 
 
+FLAT, FINAL = 0.5, 0.05  # of RTMDet's schedule, mmdet's configs/rtmdet/rtmdet_l_8xb32-300e_coco.py
+
+
 class Schedule(Model):
     """Learning rate during a stage; every stage starts its own schedule."""
 
-    kind: Literal["step", "one-cycle"] = "step"
+    kind: Literal["step", "one-cycle", "cosine"] = "step"
     milestones: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (2 / 3, 11 / 12), description="when the rate drops, as fractions of the stage"
     )
     gamma: float = Field(0.1, gt=0, description="factor at each drop")
     warmup_iters: int = Field(500, ge=0, description="iterations of linear warm-up from 0.001")
+    # Left out where they have their default: results of versions without these keys stay valid.
+    flat: float = Field(
+        FLAT,
+        ge=0,
+        le=0.99,
+        exclude_if=lambda part: part == FLAT,
+        description="of cosine: the fraction of the stage before the rate falls",
+    )
+    final: float = Field(
+        FINAL,
+        ge=0,
+        le=1,
+        exclude_if=lambda factor: factor == FINAL,
+        description="of cosine: the rate at the end of the stage, as a factor",
+    )
 
 
 class Recipe(Model):
@@ -119,6 +137,6 @@ class Recipe(Model):
         if self.schedule.kind == "one-cycle" and "lr_mult" in str(self.paramwise):
             raise ValueError(
                 "paramwise: found a factor of the learning rate (lr_mult), which schedule.kind: one-cycle "
-                "would ignore; expected none, or schedule.kind: step"
+                "would ignore; expected none, or schedule.kind: step or cosine"
             )
         return self
