@@ -75,6 +75,15 @@ class Schedule(Model):
     )
 
 
+class Average(Model):
+    """Moving average of the student's weights; the defaults are those of YOLOX and RTMDet in mmdet."""
+
+    momentum: float = Field(2e-4, gt=0, le=1, description="weight of the newest weights, late in training")
+    gamma: int = Field(
+        2000, ge=1, description="steps in which the momentum falls by a factor e, from nearly 1 at the first"
+    )
+
+
 class Recipe(Model):
     """How a stage trains the student."""
 
@@ -115,6 +124,11 @@ class Recipe(Model):
         True,
         exclude_if=lambda allowed: allowed,  # results of versions without this key stay valid
         description="let convolutions on GPUs round their inputs to TF32, as torch does by default",
+    )
+    ema: Average | None = Field(
+        None,
+        exclude_if=lambda average: average is None,  # results of versions without this key stay valid
+        description="score and publish a moving average of the student's weights",
     )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")
