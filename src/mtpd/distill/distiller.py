@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
@@ -133,7 +135,15 @@ class Distiller(BaseModel):
         print_log(
             "distillation at strides {}; the student has {}, the teacher {}".format(*strides), "current"
         )
-        defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
+        kind = configs.kind(self.student)
+        if kind in configs.UNPUBLISHED and not options:
+            print_log(
+                f"warning: the authors of {loss} have published no weights for students of kind {kind}: "
+                "those for anchor-based students are taken; set loss.options of the recipe",
+                "current",
+                logging.WARNING,
+            )
+        defaults = LOSSES[loss].defaults(kind, configs.kind(teacher))
         return TeacherLink(pairs, loss, {**defaults, **options}, adaptors)
 
     def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):
