@@ -57,7 +57,7 @@ RECIPE = {
     "validate_every": 2,
 }
 
-UNSET = ("ema",)  # keys that a recipe has only where they are given
+UNSET = ("augment", "ema")  # keys that a recipe has only where they are given
 
 
 def spec(name):

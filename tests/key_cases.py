@@ -40,6 +40,7 @@ WEIGHTS = [
     ("recipes.pkd.batch_size", 4, {}),
     ("recipes.pkd.micro_batch_size", 1, {}),
     ("recipes.pkd.scales", [[64, 64], [96, 96]], {}),
+    ("recipes.pkd.augment", [{"type": "PhotoMetricDistortion"}], {}),
     ("recipes.pkd.start", "student", {"recipes.pkd.inherit": "none"}),
     ("recipes.pkd.precision", "bfloat16", {}),
     ("recipes.pkd.ema", {}, {}),

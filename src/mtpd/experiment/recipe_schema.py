@@ -113,6 +113,12 @@ class Recipe(Model):
         min_length=1,
         description="sizes of training images, one drawn for each image; by default the data set's scale",
     )
+    augment: tuple[Settings, ...] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda steps: steps is None,  # results of versions without this key stay valid
+        description="mmdet's transforms of a training image, with their arguments, after resizing",
+    )
     start: Literal["config", "student"] = Field(
         "config",
         description="stage 1 starts from the weights that the config names, or from the student detector's",
@@ -143,6 +149,13 @@ class Recipe(Model):
             found = ", ".join(sorted(self.optimizer.keys() - {"type"}))
             text += f"; the arguments are {found}" * (rate is None)
             raise ValueError(f"optimizer.lr: found {rate!r}; expected a number, at least 0{text}")
+        return self
+
+    @model_validator(mode="after")
+    def _transforms_have_a_type(self) -> Recipe:
+        for number, step in enumerate(self.augment or ()):
+            if not isinstance(step.get("type"), str):
+                raise ValueError(f"augment.{number}: expected 'type', the name of a transform of mmdet")
         return self
 
     @model_validator(mode="after")

@@ -93,7 +93,8 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     if stage.parent or stage.initial or not stage.pretrained:
         config = configs.without_pretraining(config)
     newest = _told_by_the_first_process(lambda: _newest_state(folder, say))
-    dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
+    shown = {"scales": stage.recipe["scales"], "augment": stage.recipe.get("augment")}
+    dataset = pipelines.at_scale({**stage.dataset, **shown}, stage.student)
     pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
     pipelines.add_validation(config, dataset, classes, stage.workers)
     model, took = student_and_teachers(stage, config, classes, resuming=newest is not None)
