@@ -63,6 +63,8 @@ RECIPE = {
     "validate_every": 2,
 }
 
+UNSET = ("augment", "ema")  # keys that a recipe has only where they are given
+
 
 def spec(name):
     """A detector of the demo, as a stage gets it."""
@@ -76,7 +78,7 @@ def progressive_stage(dataset, teacher, loss="pkd", **changes):
         **RECIPE,
         "loss": {**RECIPE["loss"], "name": loss, "options": {"weight": 4.0} if loss == "pkd" else {}},
     }
-    recipe |= {key: changes.pop(key) for key in list(changes) if key in RECIPE}
+    recipe |= {key: changes.pop(key) for key in list(changes) if key in (*RECIPE, *UNSET)}
     fields = {
         "dataset": dataset,
         "student": spec("r18_w8"),

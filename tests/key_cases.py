@@ -9,6 +9,7 @@ from mtpd.experiment.schema import Model
 
 STAGES = {"arms.arm.chain": "teacher@1+other@1"}
 EPOCHS = {"arms.arm.chain": "teacher@2"}
+COSINE = {"recipes.pkd.schedule.kind": "cosine"}
 ONE_TAP = ["neck.fpn_convs.0.conv"]
 STARTED = {
     "detectors.student": {
@@ -39,12 +40,19 @@ WEIGHTS = [
     ("recipes.pkd.batch_size", 4, {}),
     ("recipes.pkd.micro_batch_size", 1, {}),
     ("recipes.pkd.scales", [[64, 64], [96, 96]], {}),
+    ("recipes.pkd.augment", [{"type": "PhotoMetricDistortion"}], {}),
     ("recipes.pkd.start", "student", {"recipes.pkd.inherit": "none"}),
     ("recipes.pkd.precision", "bfloat16", {}),
+    ("recipes.pkd.ema", {}, {}),
+    ("recipes.pkd.ema.momentum", 0.5, {"recipes.pkd.ema": {}}),
+    ("recipes.pkd.ema.gamma", 1, {"recipes.pkd.ema": {}}),
     ("recipes.pkd.schedule.kind", "one-cycle", {}),
+    ("recipes.pkd.schedule.kind", "cosine", EPOCHS),
     ("recipes.pkd.schedule.milestones", [1.0], EPOCHS),
     ("recipes.pkd.schedule.gamma", 0.5, EPOCHS),
     ("recipes.pkd.schedule.warmup_iters", 3, {}),
+    ("recipes.pkd.schedule.flat", 0.0, {**EPOCHS, **COSINE}),
+    ("recipes.pkd.schedule.final", 0.5, {**EPOCHS, **COSINE}),
     ("dataset.scale", [96, 96], {}),
     ("dataset.flip", 0.0, {}),
     ("dataset.skip_empty_images", False, {}),

@@ -114,11 +114,18 @@ def test_a_pair_does_not_pass_while_its_detector_is_wrong(settings, tmp_path):
     assert left == [("detector", "swin"), ("pair", "student", "swin"), ("inheriting", "student", "swin")]
 
 
+def test_a_wrong_transform_is_told_before_the_first_job(settings, tmp_path):
+    settings["recipes"]["pkd"]["augment"] = [{"type": "RandomShift"}, {"type": "Mosaic"}]
+    (line,) = check(settings, tmp_path)
+    assert line.startswith("recipes.pkd.augment.1: Mosaic mixes several images")
+
+
 @pytest.mark.parametrize(
     ("recipe", "copies"),
     [
         ({"optimizer": {"type": "SGD", "lr": 0.01}}, 1 + 1.3 * 2 * 2),
         ({"optimizer": {"type": "AdamW", "lr": 0.01}}, 1 + 1.3 * 2 * 3),
+        ({"optimizer": {"type": "AdamW", "lr": 0.01}, "ema": {}}, 1 + 1.3 * 2 * 4),
     ],
 )
 def test_the_disk_must_hold_all_that_stages_write(recipe, copies, settings, tmp_path, monkeypatch):

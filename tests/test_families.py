@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import RECIPE
 from mmdet.structures.mask import BitmapMasks
+from mmengine.logging import MMLogger
 from test_distiller import batch, losses, total
 
 from mtpd.datasets import shapes
@@ -100,6 +101,22 @@ def test_a_teacher_is_read_where_its_neck_ends(name, strides, kind):
     distiller = Distiller(stock(RETINANET), [teacher], "feature-matching", {})
     assert losses(distiller.train(), batch(128))["distill_loss_feature_matching"] > 0
     assert not teacher.training
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("rtmdet/rtmdet_tiny_8xb32-300e_coco.py", "rtmdet"), ("yolox/yolox_tiny_8xb8-300e_coco.py", "yolox")],
+)
+@pytest.mark.parametrize("options", [{}, {"weight": 3.0}])
+def test_weights_that_nobody_has_published_are_told(name, kind, options, caplog):
+    student = stock(name)
+    assert configs.kind(student) == kind
+    logger = MMLogger.get_instance(f"weights-{kind}-{len(options)}")
+    with caplog.at_level("WARNING", logger=logger.name):
+        logger.addHandler(caplog.handler)
+        link = Distiller(student, [stock(RETINANET, seed=1)], "pkd", options).links[0]
+    assert link.loss.weight == options.get("weight", 10.0)  # by default as for anchor-based students
+    assert (f"have published no weights for students of kind {kind}" in caplog.text) == (not options)
 
 
 def test_a_cascade_gives_its_first_heads_to_a_mask_rcnn():

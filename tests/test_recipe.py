@@ -9,10 +9,12 @@ from mmdet.registry import DATASETS
 from mmengine.optim import build_optim_wrapper
 from test_rows import LAYOUT, experiment, small
 
+from mtpd import files
 from mtpd.data import pipelines
 from mtpd.datasets import shapes
 from mtpd.detectors import configs
 from mtpd.experiment import specs
+from mtpd.experiment.recipe_schema import Recipe
 from mtpd.job.errors import StoppedEarly
 from mtpd.training import optimisation
 from mtpd.training import stage as stages
@@ -33,6 +35,11 @@ def test_some_parameters_have_their_own_weight_decay():
     assert all("norm" in name or "relative_position_bias_table" in name or ".bn" in name for name in without)
     plain = build_optim_wrapper(model, optimisation.optim_wrapper(RECIPE))
     assert len(plain.param_groups) == 1
+
+
+def test_a_recipe_without_newer_keys_is_what_it_was():
+    """The hash is that of the version before ``schedule.flat``; another one would train everything again."""
+    assert files.fingerprint(Recipe().model_dump()) == "4b3543c808f3"
 
 
 @pytest.mark.parametrize("limit", [0.5, 3.0, 10.0])

@@ -1,8 +1,10 @@
 """The learning rate of every iteration, against closed forms; what is told of stages that are too short."""
 
+import math
+
 import pytest
 import torch
-from mmengine.optim import OneCycleLR, OptimWrapper
+from mmengine.optim import CosineAnnealingLR, OneCycleLR, OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from test_checks import settings  # noqa: F401, a fixture
 
@@ -76,6 +78,54 @@ def test_the_one_cycle_schedule_is_torchs_over_the_whole_stage(epochs):
             built.step()
             reference.step()
     assert ours.param_groups[0]["lr"] < RATE / 1e5
+
+
+def cosine(iteration, flat, final, length):
+    """RTMDet's: a linear warm-up, flat, then half a cosine to ``final``, which step ``length`` would have."""
+    warm = min(1, 0.001 + 0.999 * iteration / (4 - 1))
+    done = max(0, iteration - flat) / (length - flat)
+    return RATE * warm * (final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs", "flat", "final"),
+    [({}, 12, 6, 0.05), ({}, 5, 2, 0.05), ({"flat": 0.9, "final": 0.0}, 10, 9, 0.0)],
+)
+@pytest.mark.parametrize("interrupted", [None, 23])
+def test_the_cosine_schedule_is_that_of_rtmdet(given, epochs, flat, final, interrupted):
+    """Also where it resumes in mid-epoch, with schedules built anew from their saved state."""
+
+    def built():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
+        schedule = {**STEP["schedule"], "kind": "cosine", "warmup_iters": 4, **given}
+        warm, falls = schedules({**STEP, "schedule": schedule}, epochs)
+        falls = {key: value for key, value in falls.items() if key not in ("type", "convert_to_iter_based")}
+        wrapper = OptimWrapper(optimizer)
+        fall = CosineAnnealingLR.build_iter_from_epoch(optimizer=wrapper, epoch_length=ITERATIONS, **falls)
+        return optimizer, [PARAM_SCHEDULERS.build({**warm, "optimizer": wrapper}), fall]
+
+    optimizer, used = built()
+    for step in range(epochs * ITERATIONS):
+        if step == interrupted:
+            states = [optimizer.state_dict(), *(scheduler.state_dict() for scheduler in used)]
+            optimizer, used = built()
+            for part, state in zip((optimizer, *used), states, strict=True):
+                part.load_state_dict(state)
+        expected_rate = cosine(step, flat * ITERATIONS, final, epochs * ITERATIONS)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected_rate, rel=1e-6), step
+        for scheduler in used:
+            scheduler.step()
+
+
+@pytest.mark.parametrize(("warmup", "warned"), [(4, False), (5, True)])
+def test_a_warmup_that_ends_after_the_flat_part_is_told(warmup, warned, settings, tmp_path):  # noqa: F811
+    """16 images, 4 a batch: 4 iterations in the first of two epochs."""
+    schedule = {"kind": "cosine", "milestones": (0.5,), "warmup_iters": warmup}
+    settings["recipes"]["pkd"] |= {"schedule": schedule, "batch_size": 4}
+    settings["dataset"]["train_images"] = 16
+    lines = checks.warnings(settings, Passed(settings, tmp_path), {"pkd": 2})
+    assert len(lines) == warned
+    assert all("falls after 4 iterations" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from contextlib import suppress
 SHARED = "/dev/shm"  # where data loaders put their batches
 PREFETCHED = 2  # batches that torch lets a data loader have ready
 CHANNELS = 3  # of an image, a byte each
+BYTES_AUGMENTED = 4  # of each, where a transform may give float32
 # Of what loaders fill at most: each has at least one batch, and most images at least half of a size's pixels.
 CLEARLY_TOO_SMALL = 1 / 4
 
@@ -36,7 +37,8 @@ def bytes_of_batches(loaders: int, recipe: dict, dataset: dict, detectors: Itera
     """
     largest = max(width * height for width, height in recipe["scales"] or [dataset["scale"]])
     pixels = largest * sum(scale**2 for scale in {found["image_scale"] for found in detectors})
-    return round(loaders * PREFETCHED * recipe["batch_size"] * CHANNELS * pixels)
+    size = BYTES_AUGMENTED if recipe.get("augment") else 1
+    return round(loaders * PREFETCHED * recipe["batch_size"] * CHANNELS * size * pixels)
 
 
 def require_shared_memory(needed: int, warn: Callable[[str], None]) -> None:

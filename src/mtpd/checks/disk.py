@@ -55,5 +55,5 @@ def stage_bytes(numbers: float, masks: bool, images: int, recipes: list[dict]) -
 
 
 def _copies_in_a_checkpoint(recipe: dict) -> int:
-    """The student, and the moments of its optimiser."""
-    return 2 if recipe["optimizer"]["type"] == "SGD" else 3
+    """The student, the moments of its optimiser, and the average of its weights."""
+    return (2 if recipe["optimizer"]["type"] == "SGD" else 3) + ("ema" in recipe)

@@ -12,7 +12,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import files
-from mtpd.checks import counts, usage
+from mtpd.checks import augmenting, counts, usage
 from mtpd.checks.subjects import Kind, Passed, Subject
 from mtpd.checks.trainable import try_loss
 from mtpd.data import coco
@@ -119,6 +119,9 @@ class Checks:
 
     def recipe(self, name: str) -> None:
         recipe = self.recipes[name]
+        for number, step in enumerate(recipe.get("augment") or ()):
+            if found := augmenting.problem(step):
+                raise Wrong(f"recipes.{name}.augment.{number}: {found}")
         kind = recipe["optimizer"]["type"]
         if not OPTIMIZERS.get(kind):
             near = difflib.get_close_matches(kind, OPTIMIZERS.module_dict, n=1)

@@ -20,11 +20,30 @@ def warnings(spec: dict, passed: Passed, shortest: dict[str, int]) -> list[str]:
     images = spec["dataset"]["train_images"] or passed.facts(Kind.SPLIT, "train").get("images")
     lines = []
     for name, epochs in shortest.items():
-        recipe = spec["recipes"][name]
-        if recipe["schedule"]["kind"] == "step":
-            found = [*_drops(recipe, epochs), *(_warmup(recipe, epochs, images) if images else ())]
-            lines += [f"recipes.{name}.schedule.{line}" for line in found]
+        found = _of_recipe(spec["recipes"][name], epochs, images)
+        lines += [f"recipes.{name}.schedule.{line}" for line in found]
     return lines
+
+
+def _of_recipe(recipe: dict, epochs: int, images: int | None) -> Iterator[str]:
+    kind = recipe["schedule"]["kind"]
+    if kind == "step":
+        yield from _drops(recipe, epochs)
+    if images and kind == "cosine":
+        yield from _flat(recipe, epochs, images)
+    if images and kind != "one-cycle":
+        yield from _warmup(recipe, epochs, images)
+
+
+def _flat(recipe: dict, epochs: int, images: int) -> Iterator[str]:
+    """mmengine multiplies the warm-up only with a rate that does not fall yet."""
+    warmup, flat = recipe["schedule"]["warmup_iters"], schedules.flat_epochs(recipe["schedule"], epochs)
+    iterations = math.ceil(images / recipe["batch_size"]) * flat
+    if warmup > iterations:
+        yield (
+            f"warmup_iters: found {warmup}, but in the shortest stage (epochs: {epochs}) the learning rate "
+            f"falls after {iterations} iterations; expected a warm-up that ends before, or a larger flat"
+        )
 
 
 def _warmup(recipe: dict, epochs: int, images: int) -> Iterator[str]:

@@ -36,7 +36,7 @@ def add_training(
     Args:
         config: of a detector; changed in place.
         dataset: as made by ``mtpd.experiment.data_specs.trained_dataset``; with ``scales``, each image is
-            resized to one of these, drawn at random.
+            resized to one of these, drawn at random; with ``augment``, these transforms follow.
         classes: names of the classes.
         batch_size: images of a batch of one process.
         workers: data loaders.
@@ -48,7 +48,8 @@ def add_training(
     if dataset.get("scales"):
         resize = ConfigDict(type="RandomChoiceResize", scales=dataset["scales"], keep_ratio=True)
     flip = ConfigDict(type="RandomFlip", prob=dataset["flip"])
-    pipeline = [load, labels, resize, flip, ConfigDict(type="PackDetInputs")]
+    augment = [ConfigDict(step) for step in dataset.get("augment") or ()]
+    pipeline = [load, labels, resize, *augment, flip, ConfigDict(type="PackDetInputs")]
     loader = _loader(dataset["train"], classes, pipeline, batch_size, workers)
     loader.dataset.filter_cfg = ConfigDict(
         filter_empty_gt=dataset["skip_empty_images"], min_size=dataset["min_image_side"]

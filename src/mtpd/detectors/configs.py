@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import mmdet
-from mmdet.models.dense_heads import AnchorFreeHead, FCOSHead
+from mmdet.models.dense_heads import AnchorFreeHead, FCOSHead, RTMDetHead, YOLOXHead
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -21,6 +21,7 @@ from mtpd.experiment import input_files
 from mtpd.experiment.detector_schema import MMDET
 
 TIMM = "mtpd.detectors.timm_backbone"  # imported where a config needs it: it takes seconds
+UNPUBLISHED = ("rtmdet", "yolox")  # kinds of detectors; they get the weights for ``anchor``
 
 
 def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Config:
@@ -106,12 +107,17 @@ def build(config: Config) -> nn.Module:
 
 
 def kind(detector: nn.Module) -> str:
-    """Decides the default weights of a loss: ``two-stage``, ``anchor``, ``point`` or ``fcos``."""
+    """Decides the default weights of a loss: two-stage, fcos, rtmdet, yolox, point or anchor.
+
+    For the kinds of ``UNPUBLISHED``, the authors of the losses name no weights.
+    """
     head = getattr(detector, "bbox_head", None)
     if hasattr(detector, "roi_head"):
         return "two-stage"
     if isinstance(head, FCOSHead):
         return "fcos"
+    if isinstance(head, (RTMDetHead, YOLOXHead)):
+        return "rtmdet" if isinstance(head, RTMDetHead) else "yolox"
     return "point" if isinstance(head, AnchorFreeHead) else "anchor"
 
 

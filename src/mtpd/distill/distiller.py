@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 import torch
@@ -151,7 +152,15 @@ class Distiller(BaseModel):
             f"{_strides(student_taps)}, the teacher {_strides(teacher_taps)}",
             "current",
         )
-        defaults = LOSSES[loss].defaults(configs.kind(self.student), configs.kind(teacher))
+        kind = configs.kind(self.student)
+        if kind in configs.UNPUBLISHED and not options:
+            print_log(
+                f"warning: the authors of {loss} have published no weights for students of kind {kind}: "
+                "those for anchor-based students are taken; set loss.options of the recipe",
+                "current",
+                logging.WARNING,
+            )
+        defaults = LOSSES[loss].defaults(kind, configs.kind(teacher))
         return TeacherLink(pairs, loss, {**defaults, **options}, adaptors)
 
     def forward(self, inputs, data_samples=None, mode="tensor", teacher_inputs=()):

@@ -32,6 +32,7 @@ def problems(experiment: Experiment) -> list[str]:
         *_detector_problems(experiment),
         *_data_problems(experiment),
         *_precision_problems(experiment),
+        *_augment_problems(experiment),
         *_batch_problems(experiment),
         *_tracker_problems(experiment),
     ]
@@ -208,6 +209,16 @@ def _precision_problems(experiment: Experiment) -> Iterator[str]:
     for key, recipe in experiment.recipes.items():
         if recipe.precision == "float16" and not experiment.compute.gpus:
             yield f"recipes.{key}.precision: float16 needs compute.gpus; on CPUs, bfloat16"
+
+
+def _augment_problems(experiment: Experiment) -> Iterator[str]:
+    """Transforms follow the resizing, so an image at another scale would lack them."""
+    for key, arm in experiment.arms.items():
+        teachers = experiment.pools[arm.pool] if arm.pool else chains.parse(arm.chain).teachers
+        names = {*rows.students(experiment, key), *teachers}
+        scales = {experiment.detectors[name].image_scale for name in names}
+        if experiment.recipes[arm.recipe].augment and len(scales) > 1:
+            yield f"recipes.{arm.recipe}.augment: expected one image_scale of all detectors of arms.{key}"
 
 
 def _batch_problems(experiment: Experiment) -> Iterator[str]:

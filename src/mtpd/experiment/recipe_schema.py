@@ -46,15 +46,42 @@ class Loss(Model):
         return self
 
 
+FLAT, FINAL = 0.5, 0.05  # of RTMDet's schedule, mmdet's configs/rtmdet/rtmdet_l_8xb32-300e_coco.py
+
+
 class Schedule(Model):
     """Learning rate during a stage; every stage starts its own schedule."""
 
-    kind: Literal["step", "one-cycle"] = "step"
+    kind: Literal["step", "one-cycle", "cosine"] = "step"
     milestones: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (2 / 3, 11 / 12), description="when the rate drops, as fractions of the stage"
     )
     gamma: float = Field(0.1, gt=0, description="factor at each drop")
     warmup_iters: int = Field(500, ge=0, description="iterations of linear warm-up from 0.001")
+    # Left out where they have their default: results of versions without these keys stay valid.
+    flat: float = Field(
+        FLAT,
+        ge=0,
+        le=0.99,
+        exclude_if=lambda part: part == FLAT,
+        description="of cosine: the fraction of the stage before the rate falls",
+    )
+    final: float = Field(
+        FINAL,
+        ge=0,
+        le=1,
+        exclude_if=lambda factor: factor == FINAL,
+        description="of cosine: the rate at the end of the stage, as a factor",
+    )
+
+
+class Average(Model):
+    """Moving average of the student's weights; the defaults are those of YOLOX and RTMDet in mmdet."""
+
+    momentum: float = Field(2e-4, gt=0, le=1, description="weight of the newest weights, late in training")
+    gamma: int = Field(
+        2000, ge=1, description="steps in which the momentum falls by a factor e, from nearly 1 at the first"
+    )
 
 
 class Recipe(Model):
@@ -92,6 +119,12 @@ class Recipe(Model):
         min_length=1,
         description="sizes of training images, one drawn for each image; by default the data set's scale",
     )
+    augment: tuple[Settings, ...] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda steps: steps is None,  # results of versions without this key stay valid
+        description="mmdet's transforms of a training image, with their arguments, after resizing",
+    )
     start: Literal["config", "student"] = Field(
         "config",
         description="stage 1 starts from the weights that the config names, or from the student detector's",
@@ -103,6 +136,11 @@ class Recipe(Model):
         True,
         exclude_if=lambda allowed: allowed,  # results of versions without this key stay valid
         description="let convolutions on GPUs round their inputs to TF32, as torch does by default",
+    )
+    ema: Average | None = Field(
+        None,
+        exclude_if=lambda average: average is None,  # results of versions without this key stay valid
+        description="score and publish a moving average of the student's weights",
     )
     schedule: Schedule = Schedule()
     validate_every: int = Field(1, ge=1, description="epochs between two validations")
@@ -120,11 +158,18 @@ class Recipe(Model):
         return self
 
     @model_validator(mode="after")
+    def _transforms_have_a_type(self) -> Recipe:
+        for number, step in enumerate(self.augment or ()):
+            if not isinstance(step.get("type"), str):
+                raise ValueError(f"augment.{number}: expected 'type', the name of a transform of mmdet")
+        return self
+
+    @model_validator(mode="after")
     def _one_cycle_has_one_rate(self) -> Recipe:
         """mmengine's one-cycle schedule gives every parameter the same rate."""
         if self.schedule.kind == "one-cycle" and "lr_mult" in str(self.paramwise):
             raise ValueError(
                 "paramwise: found a factor of the learning rate (lr_mult), which schedule.kind: one-cycle "
-                "would ignore; expected none, or schedule.kind: step"
+                "would ignore; expected none, or schedule.kind: step or cosine"
             )
         return self

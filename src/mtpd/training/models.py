@@ -60,6 +60,12 @@ def student_and_teachers(
     return distiller, took
 
 
+def student_of(model: nn.Module) -> nn.Module:
+    """The student of a runner's model, which may be in a distiller and in DDP."""
+    model = getattr(model, "module", model)
+    return getattr(model, "student", model)
+
+
 def _inherit(stage: Stage, student: nn.Module, classes: tuple[str, ...]) -> dict:
     """Give the student the neck and heads of ``stage.inherits``; the names of the tensors, by outcome."""
     source = checkpoints.load(stage.inherits, stage.inherited_weights, classes)

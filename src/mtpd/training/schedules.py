@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from mtpd.experiment.recipe_schema import FINAL, FLAT
+
 MOST_PARTS = 1000  # that a fraction of a stage is taken to have
 
 
@@ -21,10 +23,32 @@ def schedules(recipe: dict, epochs: int) -> list[dict]:
                 "convert_to_iter_based": True,
             }
         ]
-    drops = milestones(settings["milestones"], epochs)
     warmup = {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "end": settings["warmup_iters"]}
-    steps = {"type": "MultiStepLR", "milestones": drops, "gamma": settings["gamma"], "end": epochs}
-    return [warmup, steps] if settings["warmup_iters"] else [steps]
+    falls = _cosine(settings, epochs) if settings["kind"] == "cosine" else _steps(settings, epochs)
+    return [warmup, falls] if settings["warmup_iters"] else [falls]
+
+
+def _steps(settings: dict, epochs: int) -> dict:
+    drops = milestones(settings["milestones"], epochs)
+    return {"type": "MultiStepLR", "milestones": drops, "gamma": settings["gamma"], "end": epochs}
+
+
+def _cosine(settings: dict, epochs: int) -> dict:
+    first = flat_epochs(settings, epochs)
+    return {
+        "type": "CosineAnnealingLR",
+        "begin": first,
+        "end": epochs,
+        "T_max": epochs - first,
+        "eta_min_ratio": settings.get("final", FINAL),
+        "by_epoch": True,
+        "convert_to_iter_based": True,
+    }
+
+
+def flat_epochs(settings: dict, epochs: int) -> int:
+    """Epochs before the rate of a cosine schedule falls: as in mmdet, a half is rounded down."""
+    return math.floor(Fraction(settings.get("flat", FLAT)).limit_denominator(MOST_PARTS) * epochs)
 
 
 def milestones(parts: tuple[float, ...], epochs: int) -> list[int]:

@@ -26,9 +26,10 @@ from mtpd.job import failures, lock, trackers
 from mtpd.job.progress import JOBS, ProgressFile, teller
 from mtpd.job.stopping import Stop, keep_loading
 from mtpd.training import optimisation, precision, results, schedules, versions
+from mtpd.training.averaging import AverageWeights
 from mtpd.training.checkpointing import SaveState, newest_checkpoint
 from mtpd.training.history import History
-from mtpd.training.models import student_and_teachers
+from mtpd.training.models import student_and_teachers, student_of
 from mtpd.training.preflight import Preflight, facts
 from mtpd.training.settings import Stage
 from mtpd.training.steps import StepLoop, reproducible
@@ -92,7 +93,8 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     if stage.parent or stage.initial or not stage.pretrained:
         config = configs.without_pretraining(config)
     newest = _told_by_the_first_process(lambda: _newest_state(folder, say))
-    dataset = pipelines.at_scale({**stage.dataset, "scales": stage.recipe["scales"]}, stage.student)
+    shown = {"scales": stage.recipe["scales"], "augment": stage.recipe.get("augment")}
+    dataset = pipelines.at_scale({**stage.dataset, **shown}, stage.student)
     pipelines.add_training(config, dataset, classes, stage.images_of_process(), stage.workers)
     pipelines.add_validation(config, dataset, classes, stage.workers)
     model, took = student_and_teachers(stage, config, classes, resuming=newest is not None)
@@ -102,6 +104,8 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     told = ProgressFile(folder, writes=is_main_process())
     history = History(say, stage.epochs, stage.recipe["validate_every"], metric.truth.version, told)
     hooks = [history, SaveState(folder, stop)]
+    if average := stage.recipe.get("ema"):
+        hooks.append(AverageWeights(**average))
     if is_main_process():
         hooks.append(Preflight(model, facts(stage, model, took), folder, say))
     runner = _runner(stage, model, config, folder, newest, metric, hooks)
@@ -110,8 +114,7 @@ def _train(stage: Stage, out: Path, folder: Path, stop: Stop, say) -> None:
     if is_main_process():
         results.write_origins(out, took)
         files.write_json(out / JOBS, told.jobs())
-        model = getattr(runner.model, "module", runner.model)  # DDP wraps it
-        results.write(stage, getattr(model, "student", model), config, metric, history.rows, out)
+        results.write(stage, student_of(runner.model), config, metric, history.rows, out)
 
 
 def _newest_state(folder: Path, say) -> Path | None:

@@ -3,7 +3,7 @@
 A new loss is one file here, named like the loss, whose class it names as ``LOSS``; and one line in
 ``LOSS_OPTIONS`` of ``mtpd.experiment.recipe_schema``. Its ``defaults(student, teacher)`` gives the authors'
 values for kinds of detectors where they differ from the signature; a kind is ``two-stage``, ``anchor``
-(RetinaNet, GFL, ATSS), ``point`` (RepPoints) or ``fcos``.
+(RetinaNet, GFL, ATSS), ``point`` (RepPoints), ``fcos``, or, without own values, ``rtmdet`` or ``yolox``.
 """
 
 from importlib import import_module
