@@ -55,8 +55,10 @@ def _milliseconds(detector: nn.Module, image: Tensor, samples: list[DetDataSampl
     for _ in range(WARM_UP):
         _timed(detector, image, samples)
     times: list[float] = []
-    while len(times) < MIN_RUNS or sum(times) < 1000 * MIN_SECONDS:
+    total = 0.0
+    while len(times) < MIN_RUNS or total < 1000 * MIN_SECONDS:
         times.append(_timed(detector, image, samples))
+        total += times[-1]
     return statistics.median(times)
 
 
