@@ -18,30 +18,27 @@ NECK = {"model.neck.in_channels": [32, 64, 128], "model.neck.out_channels": 32}
 HEAD = {"model.bbox_head.in_channels": 32, "model.bbox_head.feat_channels": 32}
 LEVELS = range(3)
 
-# Config, overrides, last layers of scores and of boxes, spread of their random weights.
+# Config, overrides, last layers of scores and of boxes, each with the spread of its random weights.
 SMALL = {
     "gfl": (
         "mmdet::gfl/gfl_r50_fpn_1x_coco.py",
         {**RESNET18, "model.bbox_head.in_channels": 16, "model.bbox_head.feat_channels": 16,
          "model.bbox_head.stacked_convs": 1, "model.bbox_head.reg_max": 8,
          "model.bbox_head.norm_cfg": {"type": "GN", "num_groups": 4}},
-        ["bbox_head.gfl_cls"],
-        ["bbox_head.gfl_reg"],
-        0.1,
+        (["bbox_head.gfl_cls"], 0.1),
+        (["bbox_head.gfl_reg"], 0.1),
     ),
     "rtmdet": (
         "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
         {**THIN, **NECK, **HEAD, **PADDED, "model.test_cfg.score_thr": 0.3},
-        [f"bbox_head.rtm_cls.{level}" for level in LEVELS],
-        [f"bbox_head.rtm_reg.{level}" for level in LEVELS],
-        0.03,
+        ([f"bbox_head.rtm_cls.{level}" for level in LEVELS], 0.03),
+        ([f"bbox_head.rtm_reg.{level}" for level in LEVELS], 0.03),
     ),
     "yolox": (
         "mmdet::yolox/yolox_tiny_8xb8-300e_coco.py",
         {**THIN, **NECK, **HEAD, "model.test_cfg.score_thr": 0.08},
-        [f"bbox_head.multi_level_conv_{kind}.{level}" for kind in ("cls", "obj") for level in LEVELS],
-        [f"bbox_head.multi_level_conv_reg.{level}" for level in LEVELS],
-        0.03,
+        ([f"bbox_head.multi_level_conv_{kind}.{level}" for kind in ("cls", "obj") for level in LEVELS], 0.03),
+        ([f"bbox_head.multi_level_conv_reg.{level}" for level in LEVELS], 0.01),
     ),
 }  # fmt: skip
 
@@ -54,14 +51,14 @@ def spec(family):
 
 def build(family, classes):
     """The detector with random weights that find objects, in eval mode."""
-    source, overrides, of_scores, of_boxes, std = SMALL[family]
+    source, overrides, of_scores, of_boxes = SMALL[family]
     config = configs.without_pretraining(configs.load_config(source, overrides, classes))
     torch.manual_seed(0)
     detector = configs.build(config)
     detector.init_weights()
     adapt_statistics(detector)
-    stir(detector, of_scores, std)
-    stir(detector, of_boxes, std / 3, bias=1.0)  # boxes so large that they overlap, of similar sizes
+    stir(detector, *of_scores)
+    stir(detector, *of_boxes, bias=1.0)  # so large that they overlap
     return detector.eval()
 
 
