@@ -41,8 +41,8 @@ def provenance(path: str | Path) -> dict:
 def load_weights(detector: nn.Module, path: str | Path, say: Callable[[str], None] = print) -> None:
     """Load a checkpoint as mmdet does, so its modules rename what older versions named otherwise.
 
-    After that, every tensor must fit. Only two are as you like: counters of batch norms, which old files do
-    not have, and constants of the data preprocessor, which come from the config. If the tensors fit only
+    After that, every tensor must fit. Two exceptions are allowed: counters of batch norms, which old files
+    do not have, and constants of the data preprocessor, which come from the config. If the tensors fit only
     without a prefix that all their names have (``module.``), it is left out.
 
     Args:

@@ -22,8 +22,8 @@ def longest_path(seconds: Seconds, waits_for: Waits) -> list[str]:
 def makespan(seconds: Seconds, waits_for: Waits, places: int) -> float:
     """Seconds until all stages are done, with at most ``places`` at a time.
 
-    List scheduling: of the stages that can start, the one with the longest way to the end starts first. What
-    ``waits_for`` names beside the keys of ``seconds`` is done already.
+    List scheduling: of the stages that can start, the one with the longest path after it starts first. Stages
+    that ``waits_for`` names and ``seconds`` does not have are done already.
     """
     rest = _seconds_to_the_end(seconds, waits_for)
     left = {key: set(waits_for[key]) & seconds.keys() for key in seconds}

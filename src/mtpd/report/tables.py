@@ -162,7 +162,7 @@ def _escape(text: str) -> str:
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells as text, with the digits that their columns deserve."""
+    """The cells as text, rounded per column."""
     return table.apply(lambda column: column.map(partial(_cell, digits=DIGITS.get(column.name, 1))))
 
 

@@ -45,7 +45,7 @@ class StepSampler(Sampler):
     """The images of this process, in the order of training. Every step is full.
 
     An epoch's images are shuffled, then grouped by orientation, so that little of a micro-batch is padding,
-    as mmdet's ``AspectRatioBatchSampler`` does. What the last step lacks is taken from the epoch's beginning.
+    as mmdet's ``AspectRatioBatchSampler`` does. The last step is filled with the epoch's first images.
 
     Args:
         dataset: an mmdet data set.
