@@ -93,7 +93,7 @@ paper: $(READY) ## finished results of config/paper beside those of the paper
 # On CPUs, results are exactly repeatable: these tests see no GPU. What GPUs compute is tested by test-gpu.
 ON_CPU := CUDA_VISIBLE_DEVICES=
 
-test: $(READY) $(LITE) ## the default test suite, in two processes (8 to 10 minutes)
+test: $(READY) $(LITE) ## the default test suite, in two processes (8 to 12 minutes)
 	$(ON_CPU) pytest -n 2 --dist worksteal
 
 test-slow: $(READY) $(LITE) ## the tests that the default suite leaves out (hours)
