@@ -5,13 +5,14 @@ What it says of each bad file comes from functions that need torch; most files a
 
 import json
 import shutil
+import subprocess
 
 import pytest
 import yaml
 from bad_files import DATA, annotation, image, setting, with_annotations
 from bad_keys import GONE, KEYS
 from conftest import PROJECT, build
-from snakes import found_wrong, snakemake
+from snakes import command, found_wrong, snakemake
 
 from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
@@ -95,6 +96,20 @@ def test_the_checks_can_run_alone(folder, experiment):
     (folder / "data/val.json").write_text("{")
     code, said = snakemake(folder, "--", "checked", config=folder / "own.yaml")
     assert code != 0 and "data/val.json: is not a JSON file" in said
+
+
+def test_two_experiments_are_checked_in_one_folder_at_the_same_time(folder, experiment):
+    """Each gets its own answer."""
+    (folder / "good.yaml").write_text(yaml.safe_dump(experiment))
+    experiment["recipes"]["pkd"]["optimizer"]["type"] = "Adamm"
+    (folder / "bad.yaml").write_text(yaml.safe_dump(experiment))
+    said = {}
+    for name in ("bad", "good"):
+        arguments = command(folder, "--nolock", "--", "checked", config=folder / f"{name}.yaml")
+        said[name] = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    bad, good = (said[name].communicate()[0] for name in ("bad", "good"))
+    assert said["bad"].returncode != 0 and "found 'Adamm'" in bad
+    assert said["good"].returncode == 0 and "Adamm" not in good, good
 
 
 def test_the_good_input_is_planned(folder, experiment):

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 from collections import Counter
+from tempfile import TemporaryDirectory
 
 from mtpd import gpus, machine
 from mtpd.checks import counts, disk, shared_memory, stage_lengths, subjects, times
@@ -131,18 +132,17 @@ def shared_memory_problems():
 
 def check_with_torch(spec):
     """The problems that a program of its own finds, so that Snakemake's memory stays small."""
-    folder = Path(folders.CHECKS)
-    files.write_json(folder / "spec.json", spec)
     logger.info("Checking data, detectors and recipes before the first job ...")
-    wrong = folder / "wrong"
-    wrong.unlink(missing_ok=True)
-    command = [sys.executable, PROJECT / "workflow" / "scripts" / "check.py", "--spec", folder / "spec.json"]
-    command += ["--passed", folder, "--wrong", wrong]
-    on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONUTF8": "1"}
-    done = subprocess.run(command, env=on_cpu, capture_output=True, encoding="utf-8")
-    if not done.returncode:
-        return []
-    return wrong.read_text(encoding="utf-8").splitlines() if wrong.exists() else [done.stderr]
+    with TemporaryDirectory() as own:  # another experiment may be checked in this folder at the same time
+        asked, wrong = Path(own, "spec.json"), Path(own, "wrong")
+        files.write_json(asked, spec)
+        command = [sys.executable, PROJECT / "workflow" / "scripts" / "check.py", "--spec", asked]
+        command += ["--passed", folders.CHECKS, "--wrong", wrong]
+        on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONUTF8": "1"}
+        done = subprocess.run(command, env=on_cpu, capture_output=True, encoding="utf-8")
+        if not done.returncode:
+            return []
+        return wrong.read_text(encoding="utf-8").splitlines() if wrong.exists() else [done.stderr]
 
 
 onstart:
