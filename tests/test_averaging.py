@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from test_resume import assert_same_results, at, kill, run
 from mtpd.detectors import checkpoints
 from mtpd.evaluation.evaluate import evaluate
 from mtpd.job.errors import StoppedEarly
+from mtpd.training.averaging import AverageWeights
 from mtpd.training.history import History
 from mtpd.training.models import student_of
 
@@ -88,3 +90,17 @@ def test_an_average_counts_in_the_fingerprint(dataset, teacher):
     given = ({}, {"ema": EMA}, {"ema": {**EMA, "gamma": 4}}, {"ema": {**EMA, "momentum": 0.1}})
     found = {progressive_stage(dataset, teacher, **changes).fingerprint() for changes in given}
     assert len(found) == len(given)
+
+
+def test_a_layer_that_stands_twice_is_exchanged_once():
+    """Heads of some detectors share their layers, which then have several names each."""
+    shared = torch.nn.BatchNorm1d(2)
+    student = torch.nn.ModuleList([shared, shared])
+    hook = AverageWeights(**EMA)
+    hook.before_run(SimpleNamespace(model=student))
+    for tensor in (shared.weight, shared.running_mean):
+        tensor.data.fill_(7)
+    hook.before_val_epoch(None)
+    assert shared.weight.tolist() == [1, 1] and shared.running_mean.tolist() == [0, 0]
+    hook.after_val_epoch(None)
+    assert shared.weight.tolist() == shared.running_mean.tolist() == [7, 7]

@@ -140,6 +140,12 @@ def test_weights_that_lack_a_layer_are_refused(lite0, tmp_path):
         backbone.init_weights()
 
 
+@pytest.mark.parametrize("options", [{"pretrained": True}, {"checkpoint_path": "weights.pth"}])
+def test_weights_come_only_by_the_projects_reader(options):
+    with pytest.raises(ValueError, match="pretrained weights are named in init_cfg alone"):
+        TimmBackbone("tf_efficientnet_lite0", (2, 3, 4), options)
+
+
 def test_names_are_looked_up_in_timms_tables():
     wanted = file_of(NAME)
     assert wanted.url.endswith("tf_efficientnet_lite0-0aa007d2.pth") and wanted.sha256 == "0aa007d2"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtpd import files
 
-PACKAGES = ("mtpd", "torch", "onedl-mmcv", "onedl-mmdetection")  # whose versions decide, too
+PACKAGES = ("mtpd", "torch", "timm", "onedl-mmcv", "onedl-mmdetection")  # whose versions decide, too
 Subject = tuple[str, ...]  # its kind and the names that it concerns
 
 

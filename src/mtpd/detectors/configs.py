@@ -43,7 +43,8 @@ def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Confi
     config.merge_from_dict(copy.deepcopy(overrides))  # mmengine takes _delete_ out of them
     (config.model.get("data_preprocessor") or {}).pop("batch_augments", None)
     _set_classes(config.model, len(classes))
-    modules = [*own, *(config.get("custom_imports") or {}).get("imports", [])]
+    named = (config.get("custom_imports") or {}).get("imports", [])
+    modules = [*own, *([named] if isinstance(named, str) else named)]
     modules += [TIMM] * _has_type(config.model, "TimmBackbone")
     import_modules_from_strings(modules)
     imports = {"custom_imports": {"imports": list(dict.fromkeys(modules))}} if modules else {}
@@ -54,13 +55,17 @@ def _import_file(name: str, path: str) -> None:
     """Import a file under a name that mmengine then finds."""
     file = Path(path).resolve()
     if known := sys.modules.get(name):
-        if Path(known.__file__ or "").resolve() != file:
-            raise ValueError(f"{path}: there is another module of this name, {known.__file__}: rename one")
+        where = getattr(known, "__file__", None) or "built into Python"
+        if Path(where).resolve() != file:
+            raise ValueError(f"{path}: there is another module of this name, {where}: rename one")
         return
     spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.modules[name] = module  # only now: a module that fails is imported again
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # it is imported again, and says again what is wrong
+        raise
 
 
 def _has_type(node, name: str) -> bool:

@@ -14,6 +14,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 NAMED = 3  # tensors in a message
+# Options of timm that load weights past the reader and the hashes of this project.
+LOADING = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 
 
 @MODELS.register_module()
@@ -29,6 +31,7 @@ class TimmBackbone(BaseModule):
 
     Raises:
         RuntimeError: timm has no such model, or no such levels.
+        ValueError: ``options`` name pretrained weights.
     """
 
     def __init__(
@@ -39,6 +42,10 @@ class TimmBackbone(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
+        if wrong := sorted(LOADING & set(options or {})):
+            raise ValueError(
+                f"options: found {', '.join(wrong)}; pretrained weights are named in init_cfg alone"
+            )
         self.settings = {
             "model_name": name,
             "features_only": True,

@@ -122,7 +122,8 @@ def own_modules(config: str) -> dict[str, str]:
     Raises:
         ConfigError: see ``config_files``.
     """
-    return {name: path for file in _configs(config) for name, path in _modules_beside(file).items()}
+    bases_first = reversed(_configs(config))
+    return {name: path for file in bases_first for name, path in _modules_beside(file).items()}
 
 
 def _configs(config: str) -> list[str]:
@@ -184,8 +185,9 @@ def _custom_imports(tree: ast.Module) -> list[str]:
     names: list[str] = []
     for node in tree.body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "custom_imports":
-            found = (plain_value(node.value, {}) or {}).get("imports")
-            names = [found] if isinstance(found, str) else found
+            value = plain_value(node.value, {})
+            imports = value.get("imports") if isinstance(value, dict) else None
+            names = [imports] if isinstance(imports, str) else imports
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("custom_imports: expected dict(imports=['module', ...]) with plain names")
     return names

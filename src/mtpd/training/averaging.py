@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from mmdet.models.layers import ExpMomentumEMA
 from mmengine.hooks import Hook
+from torch import Tensor, nn
 
 from mtpd.training.models import student_of
 
@@ -47,8 +51,12 @@ class AverageWeights(Hook):
 
     def _exchange(self) -> None:
         """In place: the optimiser and the processes of a job know the tensors of the student."""
-        averages = self.average.module.state_dict()
-        for name, tensor in self.student.state_dict().items():
-            kept = tensor.clone()
-            tensor.copy_(averages[name])
-            averages[name].copy_(kept)
+        for own, average in zip(_tensors(self.student), _tensors(self.average.module), strict=True):
+            kept = own.detach().clone()
+            own.data.copy_(average.data)
+            average.data.copy_(kept)
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers, each once: in ``state_dict``, a tensor that layers share has several names."""
+    return chain(module.parameters(), module.buffers())
