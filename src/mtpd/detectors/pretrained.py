@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -66,5 +67,5 @@ def _answers(address: str) -> bool:
     try:
         with urlopen(Request(address, method="HEAD", headers={"User-Agent": "mtpd"}), timeout=SECONDS):
             return True
-    except OSError:
+    except (OSError, HTTPException):
         return False

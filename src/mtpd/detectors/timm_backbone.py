@@ -82,7 +82,7 @@ class TimmBackbone(BaseModule):
         self._is_init = True
 
     def _drawn(self, weights: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """The model with always the same random weights, and on top of them what these weights have.
+        """The weights of a model that is drawn with a fixed seed and then loads the given ones.
 
         timm leaves a model's own values where a file has none, and only logs it: two draws show which.
         """
