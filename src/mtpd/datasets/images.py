@@ -79,7 +79,7 @@ def same_images(looks: dict[Path, Look]) -> list[list[Path]]:
 
 
 def _place(path: Path) -> str:
-    """Where an image stands in a fixed pseudo-random order: where images are added, the others keep theirs."""
+    """Where an image stands in a fixed pseudo-random order: new images do not move the others."""
     return hashlib.sha256(path.name.encode(errors="surrogateescape")).hexdigest()
 
 
