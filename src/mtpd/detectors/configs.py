@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mmdet
@@ -45,7 +46,7 @@ def load_config(source: str, overrides: dict, classes: tuple[str, ...]) -> Confi
     _set_classes(config.model, len(classes))
     named = (config.get("custom_imports") or {}).get("imports", [])
     modules = [*own, *([named] if isinstance(named, str) else named)]
-    modules += [TIMM] * _has_type(config.model, "TimmBackbone")
+    modules += [TIMM] * any(part.get("type") == "TimmBackbone" for part in _mappings(config.model))
     import_modules_from_strings(modules)
     imports = {"custom_imports": {"imports": list(dict.fromkeys(modules))}} if modules else {}
     return Config({"default_scope": "mmdet", **imports, "model": config.model})
@@ -68,11 +69,12 @@ def _import_file(name: str, path: str) -> None:
         raise
 
 
-def _has_type(node, name: str) -> bool:
-    """Whether something in a config has this ``type``."""
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
-    is_it = isinstance(node, dict) and node.get("type") == name
-    return is_it or any(_has_type(child, name) for child in children)
+def _mappings(node) -> Iterator[dict]:
+    """Every mapping in a part of a config, the outer ones first."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
+        yield from _mappings(child)
 
 
 def _set_classes(node, count: int) -> None:
@@ -129,35 +131,21 @@ def kind(detector: nn.Module) -> str:
 def without_pretraining(config: Config) -> Config:
     """The config of a detector without its pretrained weights, for loading a checkpoint."""
     config = Config(config.to_dict())
-    _drop_pretrained(config.model)
+    for part in list(_mappings(config.model)):
+        part.pop("pretrained", None)
+        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"].get("type") == "Pretrained":
+            part["init_cfg"] = None
     return config
 
 
 def with_local_backbones(config: Config, paths: dict[str, str]) -> Config:
     """The config of a detector with the paths of its pretrained weights in place of their names."""
     config = Config(config.to_dict())
-    _replace_pretrained(config.model, paths)
+    for part in _mappings(config.model):
+        for key in {"pretrained", "checkpoint"} & set(part):
+            if isinstance(part[key], str):
+                part[key] = paths.get(part[key], part[key])
     return config
-
-
-def _replace_pretrained(node, paths: dict[str, str]) -> None:
-    for child in node.values() if isinstance(node, dict) else node:
-        if isinstance(child, (dict, list, tuple)):
-            _replace_pretrained(child, paths)
-    if isinstance(node, dict):
-        for key in {"pretrained", "checkpoint"} & set(node):
-            if isinstance(node[key], str):
-                node[key] = paths.get(node[key], node[key])
-
-
-def _drop_pretrained(node) -> None:
-    for child in node.values() if isinstance(node, dict) else node:
-        if isinstance(child, (dict, list, tuple)):
-            _drop_pretrained(child)
-    if isinstance(node, dict):
-        node.pop("pretrained", None)
-        if isinstance(node.get("init_cfg"), dict) and node["init_cfg"].get("type") == "Pretrained":
-            node["init_cfg"] = None
 
 
 def class_dependent(spec: dict, classes: tuple[str, ...]) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -112,7 +111,7 @@ def config_files(config: str) -> list[str]:
     Raises:
         ConfigError: a file is missing, or is not Python.
     """
-    made_of = [path for file in _configs(config) for path in (file, *_modules_beside(file).values())]
+    made_of = [path for file, modules in _configs(config) for path in (file, *modules.values())]
     return list(dict.fromkeys(made_of))
 
 
@@ -123,29 +122,27 @@ def own_modules(config: str) -> dict[str, str]:
         ConfigError: see ``config_files``.
     """
     bases_first = reversed(_configs(config))
-    return {name: path for file in bases_first for name, path in _modules_beside(file).items()}
+    return {name: path for _, modules in bases_first for name, path in modules.items()}
 
 
-def _configs(config: str) -> list[str]:
-    """A config on disk and those that it builds on (``_base_``)."""
+def _configs(config: str) -> list[tuple[str, dict[str, str]]]:
+    """A config on disk and those that it builds on (``_base_``), each with its modules that lie beside it.
+
+    Other modules that ``custom_imports`` names are installed ones.
+    """
     if config.startswith(MMDET):
         return []
-    bases = _read(config, _bases)
-    paths = [base if base.startswith(MMDET) else str(Path(config).parent / base) for base in bases]
-    return [config, *(path for base in paths for path in _configs(base))]
-
-
-def _modules_beside(config: str) -> dict[str, str]:
-    """The files beside a config that it names in ``custom_imports``; other names are of installed modules."""
-    beside = {name: Path(config).parent / f"{name}.py" for name in _read(config, _custom_imports)}
-    return {name: str(path) for name, path in beside.items() if path.exists()}
-
-
-def _read(config: str, what: Callable[[ast.Module], list[str]]) -> list[str]:
+    folder = Path(config).parent
     try:
-        return what(ast.parse(Path(config).read_text(encoding="utf-8"), config))
+        tree = ast.parse(Path(config).read_text(encoding="utf-8"), config)
+        bases, imports = _bases(tree), _custom_imports(tree)
     except (OSError, SyntaxError, ValueError) as error:
         raise ConfigError(f"{config}: cannot be read as an mmdet config: {error}") from None
+    beside = {name: folder / f"{name}.py" for name in imports}
+    found = [(config, {name: str(path) for name, path in beside.items() if path.exists()})]
+    for base in bases:
+        found += _configs(base if base.startswith(MMDET) else str(folder / base))
+    return found
 
 
 @cache
