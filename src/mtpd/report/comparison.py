@@ -31,6 +31,18 @@ class Comparison:
     control: Runs
 
     @property
+    def names(self) -> dict[str, str]:
+        """What a table calls it, by column."""
+        return {
+            "student": self.own.student,
+            "kind": self.own.kind,
+            "arm": self.own.arm,
+            "chain": self.own.chain,
+            "control": self.control.arm,
+            "control chain": self.control.chain,
+        }
+
+    @property
     def differences(self) -> list[float]:
         """AP of the arm minus AP of the control, seed by seed."""
         return [ap - self.control.ap[seed] for seed, ap in self.own.ap.items()]
@@ -87,13 +99,8 @@ def _on_shared_seeds(own: Runs, control: Runs) -> Comparison:
 def by_seed(comparisons: list[Comparison]) -> pd.DataFrame:
     """A row for each comparison and seed."""
     return pd.DataFrame(
-        {
-            "student": c.own.student,
-            "kind": c.own.kind,
-            "arm": c.own.arm,
-            "chain": c.own.chain,
-            "control": c.control.arm,
-            "control chain": c.control.chain,
+        c.names
+        | {
             "seed": seed,
             "AP": ap,
             "control AP": c.control.ap[seed],
@@ -111,18 +118,7 @@ def table(comparisons: list[Comparison], on_test: list[Comparison] | None = None
         comparisons: of ``compare``.
         on_test: the same comparisons on the test split, whose numbers then stand beside the others.
     """
-    named = [
-        {
-            "student": c.own.student,
-            "kind": c.own.kind,
-            "arm": c.own.arm,
-            "chain": c.own.chain,
-            "control": c.control.arm,
-            "control chain": c.control.chain,
-            "seeds": c.difference.count,
-        }
-        for c in comparisons
-    ]
+    named = [c.names | {"seeds": c.difference.count} for c in comparisons]
     parts = [pd.DataFrame(named), _numbers(comparisons)]
     if on_test:
         parts.append(_numbers(on_test).add_prefix(ON_TEST))
