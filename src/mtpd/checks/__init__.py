@@ -1,1 +1,1 @@
-"""Checks before the first job. Only ``problems``, ``trainable`` and ``augmenting`` import torch."""
+"""Checks before the first job. Only ``problems``, and the checks that it calls, import torch."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-
 from mmdet.registry import TRANSFORMS
+
+from mtpd.checks import registries
 
 
 def problem(step: dict) -> str | None:
     """What is wrong with a transform of ``augment``; None if nothing is."""
     kind = step["type"]
-    built = TRANSFORMS.get(kind)
-    if not built:
-        near = difflib.get_close_matches(kind, TRANSFORMS.module_dict, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "expected the name of a transform of mmdet"
-        return f"found {kind!r}; {hint}"
-    if "get_indexes" in dir(built):  # hasattr fails: mmcv decorates it
+    if said := registries.unknown(kind, TRANSFORMS, "a transform of mmdet"):
+        return said
+    if "get_indexes" in dir(TRANSFORMS.get(kind)):  # hasattr fails: mmcv decorates it
         return f"{kind} mixes several images, which is not supported; expected transforms of one image"
     try:
         TRANSFORMS.build(step)

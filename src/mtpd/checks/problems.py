@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable
 from functools import cache, cached_property
 
@@ -12,7 +11,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mtpd import files
-from mtpd.checks import augmenting, counts, usage
+from mtpd.checks import augmenting, counts, registries, usage
 from mtpd.checks.subjects import Kind, Passed, Subject
 from mtpd.checks.trainable import try_loss
 from mtpd.data import coco
@@ -123,10 +122,8 @@ class Checks:
             if found := augmenting.problem(step):
                 raise Wrong(f"recipes.{name}.augment.{number}: {found}")
         kind = recipe["optimizer"]["type"]
-        if not OPTIMIZERS.get(kind):
-            near = difflib.get_close_matches(kind, OPTIMIZERS.module_dict, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "expected the name of a torch optimiser"
-            raise Wrong(f"recipes.{name}.optimizer.type: found {kind!r}; {hint}")
+        if found := registries.unknown(kind, OPTIMIZERS, "a torch optimiser"):
+            raise Wrong(f"recipes.{name}.optimizer.type: {found}")
         try:
             build_optim_wrapper(nn.Linear(1, 1), optimisation.optim_wrapper(recipe))
         except Exception as error:  # torch says what is wrong with the arguments
