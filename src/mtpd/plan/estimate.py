@@ -152,5 +152,4 @@ def plan(
 ) -> Plan:
     """The plan for the results in the working folder; for the arguments see ``Plan``."""
     nodes = graph.stages(experiment, layout, orders)
-    done = nodes.keys() - {node.key for node in graph.to_train(nodes.values())}
-    return Plan(experiment, nodes, done, images, measured, bytes_of_stage)
+    return Plan(experiment, nodes, graph.done(nodes), images, measured, bytes_of_stage)

@@ -26,6 +26,7 @@ class Node:
         epochs: of this stage.
         candidates: the teachers that it may have; several where the policy has not chosen yet.
         checkpoints: that it reads, as far as they are known.
+        given: those of them that no stage makes.
         waits_for: the keys of the stages without which it cannot start, also through an order.
         users: arms, and detectors that have ``train``.
         pool: whose order it waits for, if that is not known yet.
@@ -39,6 +40,7 @@ class Node:
     epochs: int
     candidates: list[tuple[str, ...]]
     checkpoints: list[str]
+    given: list[str]
     waits_for: set[str]
     users: list[str]
     pool: str | None
@@ -92,6 +94,11 @@ def to_train(nodes: Iterable[Node]) -> list[Node]:
     return [node for node in nodes if not (node.known and Path(node.key, "metrics.json").exists())]
 
 
+def done(nodes: dict[str, Node]) -> set[str]:
+    """The keys of the stages that have scores."""
+    return nodes.keys() - {node.key for node in to_train(nodes.values())}
+
+
 def shortest_stages(nodes: Iterable[Node]) -> dict[str, int]:
     """Epochs of the shortest stage, by recipe."""
     shortest: dict[str, int] = {}
@@ -130,19 +137,30 @@ def _node(
 ) -> Node:
     """The stage that all these uses share. Args: ``trained_by``, stages by the weights that come of them."""
     use = uses[0]
-    is_known = all(not name.startswith(NOT_CHOSEN) for name in use.chain.teachers)
     which = (use.student, use.recipe, str(use.chain), use.seed)
     # An order is not waited for if another use has the chain without any.
     pool = None if any(other.pool is None for other in uses) else use.pool
-    candidates, checkpoints = [use.chain.last.teachers], []
-    if is_known:
-        checkpoints = stage_inputs.of_stage(experiment, layout, *which).checkpoints
+    if NOT_CHOSEN in str(use.chain):
+        candidates, checkpoints = [(name,) for name in experiment.pools[pool] if name != use.student], []
     else:
-        candidates = [(name,) for name in experiment.pools[pool] if name != use.student]
+        candidates = [use.chain.last.teachers]
+        checkpoints = stage_inputs.of_stage(experiment, layout, *which).checkpoints
     members = specs.pool_members(experiment, use.student, pool) if pool else []
     read = [*checkpoints, *(layout.detector(name, "weights.pth") for name in members)]
     before = {trained_by[path] for path in read if path in trained_by}
+    made = set(trained_by)
     if use.chain.parent:
-        before.add(layout.stage(use.student, use.recipe, use.chain.parent, use.seed))
-    users = list(dict.fromkeys(other.user for other in uses))
-    return Node(key, *which, use.chain.last.epochs, candidates, checkpoints, before, users, pool)
+        parent = layout.stage(use.student, use.recipe, use.chain.parent, use.seed)
+        before.add(parent)
+        made.add(f"{parent}/student.pth")
+    return Node(
+        key,
+        *which,
+        epochs=use.chain.last.epochs,
+        candidates=candidates,
+        checkpoints=checkpoints,
+        given=[path for path in checkpoints if path not in made],
+        waits_for=before,
+        users=list(dict.fromkeys(other.user for other in uses)),
+        pool=pool,
+    )

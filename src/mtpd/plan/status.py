@@ -60,7 +60,7 @@ def now(experiment: Experiment, layout: Layout) -> tuple[Plan, list[Status]]:
     All stages train on the same images, so the plan counts one image: a second of it is one of an epoch.
     """
     nodes = graph.stages(experiment, layout, graph.known_orders(experiment, layout))
-    done = nodes.keys() - {node.key for node in graph.to_train(nodes.values())}
+    done = graph.done(nodes)
     seen = _Experiment(experiment, layout, nodes, done)
     statuses = [_status(node, seen) for node in nodes.values()]
     return Plan(experiment, nodes, done, images=1, speeds=_speeds_seen(layout.dataset, statuses)), statuses
@@ -202,14 +202,10 @@ def _waits_for(node: Node, seen: _Experiment) -> str:
     if node.pool:
         missing.append(f"the order of pool {node.pool} (order_teachers)")
     else:
-        missing += [f"weights of {detector} (a job gets them)" for detector in _absent(node, seen)]
+        missing += [f"weights of {detector} (a job gets them)" for detector in _absent(node)]
     return f"for {', '.join(missing)}" if missing else "can start: it waits for no other stage"
 
 
-def _absent(node: Node, seen: _Experiment) -> list[str]:
+def _absent(node: Node) -> list[str]:
     """The detectors whose weights a stage reads, that no stage trains, and that are not there."""
-    trained = [name for name, detector in seen.content.detectors.items() if detector.train]
-    from_stages = {seen.layout.detector(name, "weights.pth") for name in trained}
-    from_stages |= {f"{key}/student.pth" for key in node.waits_for}
-    given = [path for path in node.checkpoints if path not in from_stages]
-    return sorted({Path(path).parent.name for path in given if not Path(path).exists()})
+    return sorted({Path(path).parent.name for path in node.given if not Path(path).exists()})
