@@ -1,18 +1,14 @@
 """Transforms of a recipe: student and teacher see the same image, and a stage resumes in mid-epoch."""
 
-import signal
-
 import pytest
 import torch
 from conftest import progressive_stage
 from few import make, with_keys
-from test_resume import assert_same_results, at, kill, run
+from test_resume import assert_same_results, run, run_in_two_jobs
 
 from mtpd.checks import augmenting
 from mtpd.distill.distiller import Preprocessor
 from mtpd.experiment.reading import load_experiment
-from mtpd.job.errors import StoppedEarly
-from mtpd.training.history import History
 
 AUGMENT = [
     {"type": "YOLOXHSVRandomAug"},
@@ -56,11 +52,7 @@ def test_a_stage_resumes_in_the_middle_of_an_epoch(
     workers, uninterrupted, dataset, teacher, tmp_path, monkeypatch
 ):
     stage = progressive_stage(dataset, teacher, augment=AUGMENT, workers=workers)
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, lambda: kill(signal.SIGTERM)))
-        with pytest.raises(StoppedEarly):
-            run(stage, tmp_path)
-    run(stage, tmp_path)
+    run_in_two_jobs(stage, tmp_path, monkeypatch)
     assert_same_results(tmp_path, uninterrupted)
 
 

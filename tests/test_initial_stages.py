@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import signal
 
 import pytest
 import torch
@@ -11,12 +10,10 @@ from conftest import build, progressive_stage, spec, weights
 from mmengine.runner import load_checkpoint
 from test_checks import check, settings  # noqa: F401, the fixture
 from test_hostile import Intruder
-from test_resume import at, kill, run
+from test_resume import run, run_in_two_jobs
 
 from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs
-from mtpd.job.errors import StoppedEarly
-from mtpd.training.history import History
 from mtpd.training.models import student_and_teachers
 from mtpd.training.randomness import seed_everything
 
@@ -102,11 +99,7 @@ def test_an_interrupted_stage_gives_identical_results(dataset, teacher, zoo, tmp
     stage = dataclasses.replace(stage, inherits=None, inherited_weights=None)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(stage, whole)
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, lambda: kill(signal.SIGTERM)))
-        with pytest.raises(StoppedEarly):
-            run(stage, parts)
-    run(stage, parts)
+    run_in_two_jobs(stage, parts, monkeypatch)
     for name in ("metrics.json", "predictions.json", "history.csv", "initial.json", "student.pth"):
         assert (parts / "out" / name).read_bytes() == (whole / "out" / name).read_bytes(), name
 

@@ -60,6 +60,15 @@ def at(moment, iteration, action):
     return acting
 
 
+def run_in_two_jobs(stage, folder, monkeypatch):
+    """A signal ends the first job in the middle of an epoch, after four steps; the second one resumes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, lambda: kill(signal.SIGTERM)))
+        with pytest.raises(StoppedEarly):
+            run(stage, folder)
+    run(stage, folder)
+
+
 def interrupt():
     raise KeyboardInterrupt
 
@@ -95,11 +104,7 @@ def test_random_masks_and_learnt_parts_of_a_loss_resume_too(loss, dataset, teach
     stage = progressive_stage(dataset, teacher, loss=loss, epochs=2)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(stage, whole)
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, lambda: kill(signal.SIGTERM)))
-        with pytest.raises(StoppedEarly):
-            run(stage, parts)
-    run(stage, parts)
+    run_in_two_jobs(stage, parts, monkeypatch)
     assert_same_results(parts, whole)
 
 

@@ -1,6 +1,5 @@
 """Backbones of timm: their pretrained weights, beside a network written out here; how they train and load."""
 
-import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,7 +9,7 @@ import timm
 import torch
 from conftest import PROJECT, progressive_stage, spec, weights
 from safetensors.torch import save_file
-from test_resume import at, kill
+from test_resume import run_in_two_jobs
 from torch.nn import functional
 
 from mtpd.datasets import shapes
@@ -19,8 +18,6 @@ from mtpd.detectors.pretrained import file_of
 from mtpd.detectors.timm_backbone import TimmBackbone
 from mtpd.experiment import backbones
 from mtpd.fetch import FetchError
-from mtpd.job.errors import StoppedEarly
-from mtpd.training.history import History
 from mtpd.training.stage import train
 
 LITE = {"config": str(PROJECT / "config/detectors/lite0.py"), "overrides": {}, "image_scale": 1, "taps": None}
@@ -181,11 +178,7 @@ def test_a_student_starts_from_them_resumes_bit_for_bit_and_loads_in_stock_mmdet
     assert torch.equal(found["backbone.model.blocks.3.1.conv_pw.weight"], given["blocks.3.1.conv_pw.weight"])
     stage = lite_stage(dataset, lite0)
     run(stage, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, lambda: kill(signal.SIGTERM)))
-        with pytest.raises(StoppedEarly):
-            run(stage, tmp_path / "parts")
-    run(stage, tmp_path / "parts")
+    run_in_two_jobs(stage, tmp_path / "parts", monkeypatch)
     for name in ("metrics.json", "predictions.json", "student.pth"):
         whole, parts = (tmp_path / run / "out" / name for run in ("whole", "parts"))
         assert whole.read_bytes() == parts.read_bytes(), name
