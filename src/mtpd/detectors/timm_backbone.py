@@ -53,7 +53,6 @@ class TimmBackbone(BaseModule):
             **(options or {}),
         }
         self.model = timm.create_model(**self.settings)
-
         self.channels_last = getattr(self.model, "output_fmt", None) == "NHWC"
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

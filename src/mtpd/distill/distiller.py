@@ -104,7 +104,7 @@ class Distiller(BaseModel):
         loss: key of ``LOSSES``.
         options: keyword arguments of the loss.
         student_modules: names of the student's modules to read; None finds them.
-        teacher_modules: the same of each teacher; by default, they are found.
+        teacher_modules: names of the modules to read of each teacher; by default, they are found.
         scales: scale of the images that each teacher sees, relative to the student's; a batch has them at
             every scale (``mtpd.data.views``).
         device: of the teachers (the runner moves the student).
