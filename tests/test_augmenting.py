@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import progressive_stage
 from few import make, with_keys
-from test_resume import assert_same_results, run, run_in_two_jobs
+from resuming import assert_same_results, run, run_in_two_jobs
 
 from mtpd.checks import augmenting
 from mtpd.distill.distiller import Preprocessor

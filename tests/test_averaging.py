@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import progressive_stage, weights
-from test_resume import assert_same_results, at, kill, run
+from resuming import assert_same_results, at, kill, run
 
 from mtpd.detectors import checkpoints
 from mtpd.evaluation.evaluate import evaluate

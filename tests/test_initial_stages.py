@@ -8,9 +8,9 @@ import pytest
 import torch
 from conftest import build, progressive_stage, spec, weights
 from mmengine.runner import load_checkpoint
+from resuming import run, run_in_two_jobs
 from test_checks import check, settings  # noqa: F401, the fixture
 from test_hostile import Intruder
-from test_resume import run, run_in_two_jobs
 
 from mtpd.datasets import shapes
 from mtpd.detectors import checkpoints, configs

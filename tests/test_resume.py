@@ -1,22 +1,20 @@
 """Resuming: an interrupted stage gives results identical to those of an uninterrupted run."""
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import time
 
 import pytest
 import torch
-from conftest import progressive_stage, weights
-from mmengine.hooks import Hook
+from conftest import progressive_stage
+from resuming import assert_same_results, at, kill, run, run_in_two_jobs
 
 from mtpd.detectors import checkpoints
 from mtpd.distill.losses import LOSSES
 from mtpd.job import stopping
 from mtpd.job.errors import DivergedError, StoppedEarly
 from mtpd.training.history import History
-from mtpd.training.stage import train
 
 ITERATIONS = 3  # of an epoch: 12 images, 4 a batch
 
@@ -28,45 +26,8 @@ def uninterrupted(dataset, teacher, tmp_path_factory):
     return folder
 
 
-def run(stage, folder):
-    train(stage, folder / "out", folder / "work", str(folder / "progress"), "stage")
-
-
 def said(folder):
     return (folder / "progress").read_text()
-
-
-def assert_same_results(found, expected):
-    ours, theirs = weights(found), weights(expected)
-    assert list(ours) == list(theirs)
-    for name in theirs:
-        assert torch.equal(ours[name], theirs[name]), name
-    for name in ("metrics.json", "predictions.json", "history.csv", "inherited.json"):
-        assert (found / "out" / name).read_bytes() == (expected / "out" / name).read_bytes(), name
-
-
-def at(moment, iteration, action):
-    """A patch of History that acts at a moment of training, once."""
-    original = getattr(History, moment, getattr(Hook, moment))
-    done = []
-
-    def acting(self, runner, *args, **kwargs):
-        result = original(self, runner, *args, **kwargs)
-        if runner.iter == iteration and not done:
-            done.append(True)
-            action()
-        return result
-
-    return acting
-
-
-def run_in_two_jobs(stage, folder, monkeypatch):
-    """A signal ends the first job in the middle of an epoch, after four steps; the second one resumes."""
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "after_train_iter", at("after_train_iter", 4, lambda: kill(signal.SIGTERM)))
-        with pytest.raises(StoppedEarly):
-            run(stage, folder)
-    run(stage, folder)
 
 
 def interrupt():
@@ -106,10 +67,6 @@ def test_random_masks_and_learnt_parts_of_a_loss_resume_too(loss, dataset, teach
     run(stage, whole)
     run_in_two_jobs(stage, parts, monkeypatch)
     assert_same_results(parts, whole)
-
-
-def kill(number):
-    os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

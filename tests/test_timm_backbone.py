@@ -8,8 +8,8 @@ import pytest
 import timm
 import torch
 from conftest import PROJECT, progressive_stage, spec, weights
+from resuming import run_in_two_jobs
 from safetensors.torch import save_file
-from test_resume import run_in_two_jobs
 from torch.nn import functional
 
 from mtpd.datasets import shapes
